@@ -1,0 +1,20 @@
+//! usoryou: is it us, is it them, or is it you?
+//!
+//! The way of the data, for a newcomer:
+//!
+//! ```text
+//! config  probes.yaml -> Plan
+//! engine  schedule -> observe (protocol over net) -> Observation -> metrics, sink
+//! hub     Observation -> store, window -> attribution::judge -> incident::step -> notify::plan -> store.apply
+//! notify  outbox -> channel (Slack)
+//! web     /metrics /probe /api    cli  run check validate demo
+//! ```
+//!
+//! A failed target is data, never an `Err`; an `Err` means our own fault and becomes `Outcome::Inconclusive`. Probing
+//! never waits for judging, judging never waits for sending. `docs/ARCHITECTURE.md` has the map and the rules.
+
+pub mod config;
+pub mod model;
+pub mod net;
+pub mod notify;
+pub mod protocol;

@@ -1,0 +1,84 @@
+//! The incident: a span in which a verdict stays bad.
+
+use std::sync::Arc;
+
+use super::{Cause, Subject, Timestamp, Verdict};
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentState {
+    /// Bad, but not for long enough to say so.
+    Suspected,
+    /// Said.
+    Open,
+    /// Good again, but not for long enough to say so.
+    Recovering,
+    /// Over.
+    Closed,
+}
+
+/// What happened to an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transition {
+    /// The first bad round.
+    Suspected,
+    /// Bad for long enough.
+    Opened,
+    /// The verdict of an open incident changed.
+    Updated,
+    /// The first good round of an open incident.
+    Recovering,
+    /// Good for long enough.
+    Closed,
+    /// Nothing that people need to know.
+    None,
+}
+
+impl Transition {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Opened => "opened",
+            Self::Updated => "updated",
+            Self::Recovering => "recovering",
+            Self::Closed => "closed",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A span in which a verdict about one subject stays bad.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Incident {
+    /// `2026-11-22-firebase-1`: day, party and a number.
+    pub id: Arc<str>,
+    /// Whom or what it is about.
+    pub subject: Subject,
+    /// Where it stands.
+    pub state: IncidentState,
+    /// The cause as last told.
+    pub cause: Cause,
+    /// When the first bad observation was due.
+    pub onset: Timestamp,
+    /// When it opened.
+    #[serde(default)]
+    pub opened_at: Option<Timestamp>,
+    /// When the first good observation after it was due.
+    #[serde(default)]
+    pub recovered_at: Option<Timestamp>,
+    /// When it closed.
+    #[serde(default)]
+    pub closed_at: Option<Timestamp>,
+    /// Bad rounds in a row so far.
+    pub bad_rounds: u32,
+    /// Good rounds in a row so far.
+    pub good_rounds: u32,
+    /// The newest round counted, see [`Verdict::round`].
+    pub round: i64,
+    /// The last bad verdict: what an open or closed incident is shown with.
+    pub verdict: Verdict,
+}

@@ -1,0 +1,24 @@
+//! The words: parties, phases, failures, observations, verdicts. Owns the glossary as types; knows no IO, no async and no YAML.
+
+mod failure;
+mod id;
+mod incident;
+mod observation;
+mod outcome;
+mod party;
+mod phase;
+mod secret;
+mod verdict;
+
+pub use failure::{Failure, Kind};
+pub use id::{observation_id, round_of};
+pub use incident::{Incident, IncidentState, Transition};
+pub use observation::{Connection, Observation, TcpFacts, TlsFacts};
+pub use outcome::Outcome;
+pub use party::{PartyKind, Subject, Vantage};
+pub use phase::{Phase, PhaseTimes};
+pub use secret::Secret;
+pub use verdict::{Cause, Verdict};
+
+/// An instant on the wall clock, in UTC. Durations never come from subtracting two of these.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -1,0 +1,92 @@
+//! Whose fault it is: a cause for a subject at an instant, how sure, and why.
+
+use std::sync::Arc;
+
+use super::{Failure, Subject, Timestamp};
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Nothing worth saying.
+    Ok,
+    /// Our own service.
+    Us,
+    /// A third party.
+    Them,
+    /// Between one region and the provider, or the provider's edge there.
+    Path,
+    /// Our own vantage point, release or credential.
+    Probe,
+    /// Cannot be told apart, or too little fresh evidence.
+    Unknown,
+}
+
+impl Cause {
+    /// Every cause that a fleet can find by itself.
+    pub const ALL: [Self; 6] = [Self::Ok, Self::Us, Self::Them, Self::Path, Self::Probe, Self::Unknown];
+
+    /// The word in metric labels, JSON and documents.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Us => "us",
+            Self::Them => "them",
+            Self::Path => "path",
+            Self::Probe => "probe",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What the judge says of one subject at one instant.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Verdict {
+    /// Whom or what it is about.
+    pub subject: Subject,
+    /// When it was reached.
+    pub at: Timestamp,
+    /// Whose fault.
+    pub cause: Cause,
+    /// It works, but slowly or poorly: nobody is paged unless configured.
+    #[serde(default)]
+    pub degraded: bool,
+    /// Regions in which the subject fails now; for `path` and `probe` the regions that it is about.
+    pub regions: Vec<Arc<str>>,
+    /// Regions with fresh evidence about the subject.
+    pub regions_seen: usize,
+    /// The failure seen most often.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+    /// When the first of the present bad observations was due.
+    #[serde(default)]
+    pub onset: Option<Timestamp>,
+    /// How sure, 0 to 1.
+    pub confidence: f64,
+    /// Other causes that the evidence does not exclude, likeliest first.
+    #[serde(default)]
+    pub alternatives: Vec<Cause>,
+    /// The subject whose fault explains this one (shared fate, a vantage point that is down): no incident of its own.
+    #[serde(default)]
+    pub because_of: Option<Subject>,
+    /// Evidence as sentences for people.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+    /// Number of the newest round that the verdict rests on, counted in the subject's shortest interval.
+    pub round: i64,
+}
+
+impl Verdict {
+    /// Whether something is wrong.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        self.cause != Cause::Ok
+    }
+}

@@ -1,0 +1,52 @@
+//! What a channel is: it takes a letter and says what became of it.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+/// A notification on its way to one channel.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Letter {
+    /// Unique for (channel, incident, change): what makes saying it twice impossible.
+    pub key: String,
+    /// Channel's name.
+    pub channel: Arc<str>,
+    /// Incident that it is about.
+    pub incident: Arc<str>,
+    /// The answer, one sentence.
+    pub headline: String,
+    /// What follows it: lines of evidence and consequence.
+    pub lines: Vec<String>,
+    /// Whether it says that something is over.
+    pub good_news: bool,
+    /// When what it says happened.
+    pub at: crate::model::Timestamp,
+}
+
+/// What became of one attempt to deliver a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivered {
+    /// The other side has taken it.
+    Taken,
+    /// Not now: try again, not before the given time has passed.
+    Later {
+        /// What the other side said, without secrets.
+        why: String,
+        /// What it asked us to wait.
+        wait: Option<Duration>,
+    },
+    /// Never: it will not be taken however often we try (a revoked webhook, for instance).
+    Never {
+        /// What the other side said, without secrets.
+        why: String,
+    },
+}
+
+/// A way to tell people.
+pub trait Channel: Send + Sync {
+    /// Delivers one letter. `handing_over` must be awaited right before the last byte of the letter leaves, so that a
+    /// process that dies knows afterwards whether it can have arrived; when it fails, nothing may be sent.
+    fn deliver<'a>(
+        &'a self,
+        letter: &'a Letter,
+        handing_over: Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'static>>,
+    ) -> Pin<Box<dyn Future<Output = Delivered> + Send + 'a>>;
+}

@@ -1,0 +1,42 @@
+//! Telling people: what to say, to whom, and a durable outbox that says it exactly once. Channels are one file each,
+//! registered in one list below. Probing and judging never wait for anything here.
+
+mod channel;
+mod slack;
+
+pub use channel::{Channel, Delivered, Letter};
+
+use std::sync::Arc;
+
+/// Makes the closed list of channels: the shape under a channel's name in `probes.yaml`.
+macro_rules! channels {
+    ($($key:ident => $module:ident :: $type:ident),+ $(,)?) => {
+        /// The shape under a channel's name: exactly one key.
+        #[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[expect(non_camel_case_types, reason = "the variants are the words of the configuration")]
+        pub enum ChannelFile {
+            $(
+                #[doc = concat!("`", stringify!($key), "`")]
+                $key($module::File),
+            )+
+        }
+
+        impl ChannelFile {
+            /// Every key, in the order of the list.
+            pub const KEYS: &[&str] = &[$(stringify!($key)),+];
+
+            /// Prepares the channel.
+            ///
+            /// # Errors
+            /// What is wrong with it, in words that complete "cannot use the channel: …".
+            pub fn build(&self, http: &reqwest::Client) -> Result<Arc<dyn Channel>, String> {
+                match self { $(Self::$key(file) => Ok(Arc::new($module::$type::build(file, http)?))),+ }
+            }
+        }
+    };
+}
+
+channels! {
+    slack => slack::Slack,
+}

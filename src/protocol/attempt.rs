@@ -1,0 +1,186 @@
+//! One attempt under way: which phase it is in, how long the others took, and what it has learned. It outlives a check
+//! that was cut off at its deadline, so that nothing learned until then is lost.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    model::{Connection, Failure, Kind, Phase, PhaseTimes, TcpFacts, TlsFacts},
+    net::Net,
+};
+
+/// What an attempt learned besides times.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Address that answered, or that was tried last.
+    pub peer: Option<SocketAddr>,
+    /// The resolver that gave the address.
+    pub resolver: Option<String>,
+    /// TLS session and certificate; set before a failed verification is reported.
+    pub tls: Option<TlsFacts>,
+    /// TCP connection, read just before it is let go.
+    pub tcp: Option<TcpFacts>,
+    /// HTTP status of the last answer.
+    pub http_status: Option<u16>,
+    /// What the other side asked us to wait.
+    pub retry_after: Option<Duration>,
+    /// Whether the connection was fresh.
+    pub connection: Connection,
+    /// Works, but poorer than expected.
+    pub degraded: Option<Failure>,
+}
+
+/// A figure that only `GET /probe` shows, under the name that blackbox_exporter gives it.
+#[derive(Debug, Clone)]
+pub struct Gauge {
+    /// Metric name.
+    pub name: &'static str,
+    /// What it means, for `# HELP`.
+    pub help: &'static str,
+    /// Label pairs.
+    pub labels: Vec<(&'static str, String)>,
+    /// Value.
+    pub value: f64,
+}
+
+/// One attempt under way.
+pub struct Attempt {
+    /// Resolver, trust and sockets.
+    pub net: Arc<Net>,
+    /// Which of the check's turns this is, from 0.
+    pub turn: u32,
+    /// When the caller will cut the attempt off.
+    pub deadline: Instant,
+    /// What was learned.
+    pub facts: Facts,
+    /// Figures for `GET /probe`; filled only where [`Attempt::wants_gauges`] holds.
+    pub gauges: Vec<Gauge>,
+    /// Whether anybody will read [`Attempt::gauges`].
+    pub wants_gauges: bool,
+    started: Instant,
+    timeout: Duration,
+    phases: PhaseTimes,
+    current: Option<(Phase, Instant, &'static str)>,
+}
+
+impl Attempt {
+    /// An attempt that begins now.
+    #[must_use]
+    pub fn begin(net: Arc<Net>, turn: u32, timeout: Duration) -> Self {
+        let started = Instant::now();
+        Self {
+            net,
+            turn,
+            deadline: started + timeout,
+            facts: Facts::default(),
+            gauges: Vec::new(),
+            wants_gauges: false,
+            started,
+            timeout,
+            phases: PhaseTimes::default(),
+            current: None,
+        }
+    }
+
+    /// Enters a phase; the one before it ends here. `awaited` completes the sentence "no … within 5s".
+    pub fn enter(&mut self, phase: Phase, awaited: &'static str) {
+        let now = Instant::now();
+        self.leave_at(now);
+        self.current = Some((phase, now, awaited));
+    }
+
+    /// Ends the present phase, if there is one.
+    pub fn leave(&mut self) {
+        self.leave_at(Instant::now());
+    }
+
+    fn leave_at(&mut self, now: Instant) {
+        if let Some((phase, since, _)) = self.current.take() {
+            self.phases.add(phase, now.duration_since(since));
+        }
+    }
+
+    /// Runs a future as a phase. Reads like the protocol's specification:
+    /// `attempt.phase(Phase::Connect, "TCP handshake", dial(address)).await?`.
+    ///
+    /// # Errors
+    /// Those of the future.
+    pub async fn phase<T>(
+        &mut self,
+        phase: Phase,
+        awaited: &'static str,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.enter(phase, awaited);
+        let done = work.await;
+        self.leave();
+        done
+    }
+
+    /// The phase that the attempt is in, or was in last.
+    #[must_use]
+    pub fn present_phase(&self) -> Phase {
+        self.current.map_or_else(|| self.phases.iter().last().map_or(Phase::Exchange, |(phase, _)| phase), |(phase, ..)| phase)
+    }
+
+    /// The failure to report when the deadline passes now; ends the present phase.
+    pub fn timed_out(&mut self) -> Failure {
+        let phase = self.present_phase();
+        let awaited = self.current.map_or("answer", |(_, _, awaited)| awaited);
+        self.leave();
+        Failure::new(phase, Kind::TimedOut, format!("no {awaited} within {}", Seconds(self.timeout)))
+    }
+
+    /// When it began.
+    #[must_use]
+    pub const fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Times of the phases that have ended.
+    #[must_use]
+    pub const fn phases(&self) -> &PhaseTimes {
+        &self.phases
+    }
+
+    /// Notes a figure for `GET /probe`; costs nothing when nobody asked.
+    pub fn gauge(&mut self, name: &'static str, help: &'static str, value: f64) {
+        self.gauge_with(name, help, Vec::new, value);
+    }
+
+    /// The same with labels.
+    pub fn gauge_with(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: impl FnOnce() -> Vec<(&'static str, String)>,
+        value: f64,
+    ) {
+        if self.wants_gauges {
+            self.gauges.push(Gauge { name, help, labels: labels(), value });
+        }
+    }
+}
+
+/// Shows `5s`, `500ms`, `1.5s`: the way the configuration writes durations.
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = self.0.as_millis();
+        if millis < 1000 {
+            write!(f, "{millis}ms")
+        } else if millis.is_multiple_of(60_000) {
+            write!(f, "{}m", millis / 60_000)
+        } else if millis.is_multiple_of(1000) {
+            write!(f, "{}s", millis / 1000)
+        } else {
+            write!(f, "{:.1}s", self.0.as_secs_f64())
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The checks: one file a protocol, registered in one list below. Owns what a check is; must not know about schedules,
+//! metrics, stores or who is to blame.
+//!
+//! To add a protocol: a file with a type that implements [`Protocol`], a `mod` line, and a line in `protocols!`. The
+//! YAML key, the command line's schemes, the metric label and the JSON Schema follow from these.
+
+mod attempt;
+mod common;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+pub use attempt::{Attempt, Facts, Gauge};
+pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
+
+use crate::{model::{Failure, Phase}, net::Net};
+
+/// A future that borrows the attempt.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// A check that is ready to run: everything that can be prepared once is prepared.
+pub trait Check: Send + Sync {
+    /// The key under `check:`; also the metric label.
+    fn key(&self) -> &'static str;
+
+    /// What it looks at, for people: never with credentials or a query string.
+    fn target(&self) -> String;
+
+    /// How many observations one run makes (a check that looks at a connection both cold and warm makes two).
+    fn turns(&self) -> u32 {
+        1
+    }
+
+    /// Looks once. Time, deadline and bookkeeping belong to the caller: it may drop the future at any await point.
+    ///
+    /// # Errors
+    /// The failure of the target. A failure of our own has a kind for which [`crate::model::Kind::is_ours`] holds.
+    fn look<'a>(&'a self, attempt: &'a mut Attempt) -> Looking<'a>;
+
+    /// How blackbox_exporter names this check's phases: label value of `probe_<key>_duration_seconds` and the phases
+    /// of ours that it sums.
+    fn blackbox_phases(&self) -> &'static [(&'static str, &'static [Phase])] {
+        &[]
+    }
+}
+
+/// What a protocol's file provides: its shape in `probes.yaml`, its URL schemes, and how to make a [`Check`] of it.
+pub trait Protocol: Check + Sized + 'static {
+    /// The key under `check:`.
+    const KEY: &'static str;
+    /// URL schemes that `usoryou check` maps to it.
+    const SCHEMES: &'static [&'static str];
+    /// The shape under the key.
+    type File;
+
+    /// Prepares a check.
+    ///
+    /// # Errors
+    /// What is wrong with the shape, with the path of the field inside it.
+    fn build(file: &Self::File, net: &Arc<Net>) -> Result<Self, Problem>;
+
+    /// The shape that a URL given at the command line stands for.
+    ///
+    /// # Errors
+    /// Why the URL does not say enough, in words.
+    fn from_url(url: &url::Url) -> Result<Self::File, String>;
+
+    /// The same check of another target (`GET /probe?target=…`): a URL, a host or `host:port`, as the protocol has it.
+    ///
+    /// # Errors
+    /// Why the target does not fit, in words.
+    fn retarget(file: &Self::File, target: &str) -> Result<Self::File, String>;
+
+    /// Applies the flags of `usoryou check`; flags that mean nothing to a protocol are left alone.
+    fn apply(file: &mut Self::File, overrides: &Overrides);
+}
+
+/// Makes the closed list of protocols: the shape under `check:` and everything that goes by key or scheme.
+macro_rules! protocols {
+    ($($key:ident => $module:ident :: $type:ident),+ $(,)?) => {
+        /// The shape under `check:` in `probes.yaml`: exactly one key.
+        #[derive(Debug, Clone, serde::Deserialize, schemars::JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[expect(non_camel_case_types, reason = "the variants are the words of the configuration")]
+        pub enum CheckFile {
+            $(
+                #[doc = concat!("`", stringify!($key), "`")]
+                $key(Box<<$module::$type as Protocol>::File>),
+            )+
+        }
+
+        impl CheckFile {
+            /// Every key, in the order of the list.
+            pub const KEYS: &[&str] = &[$(<$module::$type as Protocol>::KEY),+];
+
+            /// The key under `check:`.
+            #[must_use]
+            pub const fn key(&self) -> &'static str {
+                match self { $(Self::$key(_) => <$module::$type as Protocol>::KEY),+ }
+            }
+
+            /// Prepares the check.
+            ///
+            /// # Errors
+            /// What is wrong with the shape, with the path of the field inside it.
+            pub fn build(&self, net: &Arc<Net>) -> Result<Arc<dyn Check>, Problem> {
+                match self { $(Self::$key(file) => Ok(Arc::new(<$module::$type as Protocol>::build(file, net)?))),+ }
+            }
+
+            /// The check that a URL stands for.
+            ///
+            /// # Errors
+            /// An unknown scheme, or a URL that does not say enough, in words.
+            pub fn from_url(url: &url::Url) -> Result<Self, String> {
+                $(
+                    if <$module::$type as Protocol>::SCHEMES.contains(&url.scheme()) {
+                        return Ok(Self::$key(Box::new(<$module::$type as Protocol>::from_url(url)?)));
+                    }
+                )+
+                let known: Vec<&str> = [$(<$module::$type as Protocol>::SCHEMES),+].concat();
+                Err(format!("cannot check `{}://`: known schemes are {}", url.scheme(), known.join(", ")))
+            }
+
+            /// The same check of another target.
+            ///
+            /// # Errors
+            /// Why the target does not fit, in words.
+            pub fn retarget(&self, target: &str) -> Result<Self, String> {
+                Ok(match self { $(Self::$key(file) => Self::$key(Box::new(<$module::$type as Protocol>::retarget(file, target)?))),+ })
+            }
+
+            /// Applies the flags of `usoryou check`.
+            pub fn apply(&mut self, overrides: &Overrides) {
+                match self { $(Self::$key(file) => <$module::$type as Protocol>::apply(file, overrides)),+ }
+            }
+        }
+    };
+}
+
+mod http;
+mod tcp;
+mod tls;
+mod dns;
+mod icmp;
+
+protocols! {
+    http => http::Http,
+    tcp => tcp::Tcp,
+    tls => tls::Tls,
+    dns => dns::Dns,
+    icmp => icmp::Icmp,
+}

@@ -1,0 +1,1 @@
+//! `usoryou check` as a user runs it.

@@ -1,0 +1,1 @@
+//! `usoryou validate` and `usoryou schema` as a user runs them.

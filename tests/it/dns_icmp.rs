@@ -1,0 +1,1 @@
+//! the dns and icmp checks against servers that misbehave.

@@ -1,0 +1,1 @@
+//! the http check against servers that misbehave.

@@ -1,0 +1,15 @@
+//! Everything with a socket or a process, in one binary that is linked once. Each module is a part of the product;
+//! `support` holds the fake servers that misbehave on request.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must stop")]
+
+mod support;
+
+mod check;
+mod config;
+mod dns_icmp;
+mod http;
+mod metrics;
+mod probe_endpoint;
+mod run;
+mod tcp_tls;
+mod telling;

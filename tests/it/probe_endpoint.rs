@@ -1,0 +1,1 @@
+//! `GET /probe` beside a real blackbox_exporter.

@@ -1,0 +1,1 @@
+//! `usoryou run`: reload, signals, start failures.

@@ -1,0 +1,1 @@
+//! Fake servers and small things that tests share.

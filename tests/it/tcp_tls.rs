@@ -1,0 +1,1 @@
+//! the tcp and tls checks against servers that misbehave.

@@ -1,0 +1,1 @@
+//! from observation to exactly one Slack message.
