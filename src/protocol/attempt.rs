@@ -1,11 +1,7 @@
 //! One attempt under way: which phase it is in, how long the others took, and what it has learned. It outlives a check
 //! that was cut off at its deadline, so that nothing learned until then is lost.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -125,7 +121,8 @@ impl Attempt {
     /// The phase that the attempt is in, or was in last.
     #[must_use]
     pub fn present_phase(&self) -> Phase {
-        self.current.map_or_else(|| self.phases.iter().last().map_or(Phase::Exchange, |(phase, _)| phase), |(phase, ..)| phase)
+        self.current
+            .map_or_else(|| self.phases.iter().last().map_or(Phase::Exchange, |(phase, _)| phase), |(phase, ..)| phase)
     }
 
     /// The failure to report when the deadline passes now; ends the present phase.

@@ -38,7 +38,8 @@ impl std::str::FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("`{text}` is not a duration: write a number and a unit, such as 500ms, 10s, 2m, 1h or 7d");
+        let expected =
+            || format!("`{text}` is not a duration: write a number and a unit, such as 500ms, 10s, 2m, 1h or 7d");
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(expected)?;
         let (number, unit) = text.split_at(digits);
         let seconds_each = match unit {

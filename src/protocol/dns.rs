@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol};
-use crate::{model::{Failure, Kind, Phase}, net::Net};
-
+use crate::{
+    model::{Failure, Kind, Phase},
+    net::Net,
+};
 
 use super::{Pattern, Span, TlsFile};
 
@@ -72,7 +74,6 @@ pub struct Expect {
 fn a() -> String {
     "A".to_owned()
 }
-
 
 /// The check.
 #[derive(Debug)]

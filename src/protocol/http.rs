@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol};
-use crate::{model::{Failure, Kind, Phase}, net::Net};
+use crate::{
+    model::{Failure, Kind, Phase},
+    net::Net,
+};
 
-
-use std::collections::BTreeMap;
 use super::{Pattern, Span, TlsFile};
 use crate::model::Secret;
+use std::collections::BTreeMap;
 
 /// An HTTP request and what its answer must be.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -150,7 +152,6 @@ const fn ten() -> u32 {
 const fn body_limit() -> u64 {
     64 * 1024
 }
-
 
 /// The check.
 #[derive(Debug)]

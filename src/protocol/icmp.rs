@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol};
-use crate::{model::{Failure, Kind, Phase}, net::Net};
-
+use crate::{
+    model::{Failure, Kind, Phase},
+    net::Net,
+};
 
 /// Echo requests.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -26,7 +28,6 @@ pub struct IcmpFile {
 const fn one() -> u16 {
     1
 }
-
 
 /// The check.
 #[derive(Debug)]

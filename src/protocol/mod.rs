@@ -12,7 +12,10 @@ use std::{future::Future, pin::Pin, sync::Arc};
 pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
 
-use crate::{model::{Failure, Phase}, net::Net};
+use crate::{
+    model::{Failure, Phase},
+    net::Net,
+};
 
 /// A future that borrows the attempt.
 pub type Looking<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
@@ -136,11 +139,11 @@ macro_rules! protocols {
     };
 }
 
+mod dns;
 mod http;
+mod icmp;
 mod tcp;
 mod tls;
-mod dns;
-mod icmp;
 
 protocols! {
     http => http::Http,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol};
-use crate::{model::{Failure, Kind, Phase}, net::Net};
-
+use crate::{
+    model::{Failure, Kind, Phase},
+    net::Net,
+};
 
 use super::{Pattern, TlsFile};
 use crate::model::Secret;
@@ -46,7 +48,6 @@ pub enum StartTls {
     /// PostgreSQL `SSLRequest`.
     Postgres,
 }
-
 
 /// The check.
 #[derive(Debug)]

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol};
-use crate::{model::{Failure, Kind, Phase}, net::Net};
-
+use crate::{
+    model::{Failure, Kind, Phase},
+    net::Net,
+};
 
 use super::{Pattern, Span, TlsFile};
 
@@ -37,7 +39,6 @@ pub struct Expect {
     /// How long the certificate must still be valid.
     pub not_after_in: Option<Span>,
 }
-
 
 /// The check.
 #[derive(Debug)]
