@@ -1,13 +1,19 @@
 //! Sockets: names, connections, TLS sessions and the words for what goes wrong with them. Knows no probe, no schedule
 //! and no protocol above TLS.
 
+mod resolve;
+
 use std::{net::IpAddr, sync::Arc};
+
+pub use resolve::{Answer, Resolver};
 
 /// What every attempt of a process shares: resolver, trust, pinned addresses.
 #[derive(Debug, Default)]
 pub struct Net {
     /// `--resolve HOST:PORT:ADDR`: addresses that replace resolution.
     pub pins: Vec<Pin>,
+    /// Names to addresses.
+    pub resolver: Resolver,
 }
 
 /// One `--resolve HOST:PORT:ADDR`.
@@ -27,6 +33,6 @@ impl Net {
     /// # Errors
     /// When neither yields anything to work with, in words.
     pub fn system(pins: Vec<Pin>) -> Result<Arc<Self>, String> {
-        Ok(Arc::new(Self { pins }))
+        Ok(Arc::new(Self { pins, resolver: Resolver::system() }))
     }
 }
