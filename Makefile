@@ -1,0 +1,38 @@
+# `make run` and `make test` do all set-up on a fresh machine that has Rust.
+.PHONY: run demo test setup peers fmt lint deny unit docs bench clean
+
+CARGO ?= cargo
+
+# The main job: probes.yaml as shipped, SQLite, nothing else running.
+run:
+	$(CARGO) run --locked -- run
+
+# A simulated world on loopback: needs no internet.
+demo:
+	$(CARGO) run --locked -- demo
+
+# Everything that decides whether a change lands.
+test: setup fmt lint deny unit docs
+
+# Real peers and tools that the tests run against.
+setup:
+	./scripts/setup
+
+fmt:
+	$(CARGO) fmt --check
+
+lint:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+deny:
+	./scripts/deny
+
+unit:
+	USORYOU_PEERS=required $(CARGO) test --locked
+
+docs:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+# The figures of the README: against blackbox_exporter and a bare client in the same run (about 6 minutes).
+bench:
+	./bench/run
