@@ -14,6 +14,7 @@
 //! never waits for judging, judging never waits for sending. `docs/ARCHITECTURE.md` has the map and the rules.
 
 pub mod config;
+pub mod engine;
 pub mod model;
 pub mod net;
 pub mod notify;

@@ -1,0 +1,180 @@
+//! One run of one probe: attempts under one absolute deadline, and an observation of whatever happened. `run`, `check`
+//! and `GET /probe` share this one path. Must not know when runs are due or what becomes of observations.
+
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+
+use super::{Clock, Health, Mark};
+use crate::{
+    config::Probe,
+    model::{Failure, Kind, Observation, Outcome, Phase, Timestamp, Vantage, observation_id, round_of},
+    net::Net,
+    protocol::{Attempt, Gauge},
+};
+
+/// Less lost time than this never explains a timeout.
+const LOST_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// What every run of a process or of a plan shares.
+#[derive(Clone)]
+pub struct Observer {
+    /// Resolver, trust and sockets.
+    pub net: Arc<Net>,
+    /// Where we look from.
+    pub vantage: Vantage,
+    /// Hash of the configuration; empty where there is none.
+    pub config: Arc<str>,
+    /// Version of this program.
+    pub build: Arc<str>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Our own lateness, so that it is not taken for the target's.
+    pub health: Arc<Health>,
+    /// Whether to gather the figures of `GET /probe`.
+    pub wants_gauges: bool,
+}
+
+/// Which run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// When it was due.
+    pub scheduled_at: Timestamp,
+    /// Number of the round.
+    pub round: i64,
+    /// How often this round has been run before: more than none only after the clock was set back.
+    pub generation: u32,
+}
+
+/// What one attempt came to.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The fact.
+    pub observation: Observation,
+    /// Figures for `GET /probe`.
+    pub gauges: Vec<Gauge>,
+}
+
+impl Due {
+    /// A run outside any schedule: due now.
+    #[must_use]
+    pub fn at(now: Timestamp, interval: Duration) -> Self {
+        Self { scheduled_at: now, round: round_of(now, interval), generation: 0 }
+    }
+}
+
+impl Observer {
+    /// An observer that reads this machine's clock and watches this process. Must be called inside a runtime.
+    #[must_use]
+    pub fn new(net: Arc<Net>, vantage: Vantage, config: Arc<str>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(super::SystemClock);
+        let health = Health::watch(Arc::clone(&clock));
+        Self { net, vantage, config, build: env!("CARGO_PKG_VERSION").into(), clock, health, wants_gauges: false }
+    }
+
+    /// Runs a probe once: an observation for each of its check's turns, up to the first that did not succeed (the
+    /// later ones build on it). Returns at the latest when the probe's timeout has passed, whatever the target does.
+    pub async fn observe(&self, probe: &Probe, due: Due) -> Vec<Seen> {
+        let turns = probe.check.turns().max(1);
+        let deadline = Instant::now() + probe.timeout;
+        let mut seen = Vec::with_capacity(turns as usize);
+        for turn in 0..turns {
+            let one = self.attempt(probe, due, Turn { number: turn, of: turns, deadline }).await;
+            let failed = matches!(one.observation.outcome, Outcome::Down | Outcome::Inconclusive);
+            seen.push(one);
+            if failed {
+                break;
+            }
+        }
+        seen
+    }
+
+    async fn attempt(&self, probe: &Probe, due: Due, turn: Turn) -> Seen {
+        let started_at = self.clock.wall();
+        let mark = self.health.mark();
+        let remaining = turn.deadline.saturating_duration_since(Instant::now());
+        let mut attempt = Attempt::begin(Arc::clone(&self.net), turn.number, remaining);
+        attempt.deadline = turn.deadline;
+        attempt.wants_gauges = self.wants_gauges;
+
+        let look = AssertUnwindSafe(probe.check.look(&mut attempt)).catch_unwind();
+        let ended = match tokio::time::timeout_at(turn.deadline, look).await {
+            Ok(Ok(looked)) => looked,
+            Ok(Err(panic)) => Err(panicked(probe, panic.as_ref())),
+            Err(_) => Err(attempt.timed_out()),
+        };
+        attempt.leave();
+        let duration = attempt.started().elapsed();
+        let (outcome, failure) = self.judge(ended, &mut attempt, probe.timeout, mark);
+
+        let phases = *attempt.phases();
+        let facts = attempt.facts;
+        let observation = Observation {
+            id: observation_id(&probe.name, &self.vantage, due.round, due.generation * turn.of + turn.number),
+            probe: Arc::clone(&probe.name),
+            party: Arc::clone(&probe.subject.party),
+            product: probe.subject.product.clone(),
+            protocol: probe.check.key().into(),
+            region: Arc::clone(&self.vantage.region),
+            node: Arc::clone(&self.vantage.node),
+            round: due.round,
+            scheduled_at: due.scheduled_at,
+            started_at: Some(started_at),
+            outcome,
+            failure,
+            phases,
+            duration,
+            connection: facts.connection,
+            peer: facts.peer,
+            resolver: facts.resolver,
+            tls: facts.tls,
+            tcp: facts.tcp,
+            http_status: facts.http_status,
+            retry_after: facts.retry_after.map(|wait| wait.as_secs()),
+            build: Arc::clone(&self.build),
+            config: Arc::clone(&self.config),
+            credential: None,
+            received_at: None,
+        };
+        Seen { observation, gauges: attempt.gauges }
+    }
+
+    /// Turns how an attempt ended into an outcome. Our own faults count against nobody.
+    fn judge(
+        &self,
+        ended: Result<(), Failure>,
+        attempt: &mut Attempt,
+        timeout: Duration,
+        mark: Mark,
+    ) -> (Outcome, Option<Failure>) {
+        let (outcome, failure) = match (ended, attempt.facts.degraded.take()) {
+            (Ok(()), None) => return (Outcome::Up, None),
+            (Ok(()), Some(degraded)) => (Outcome::Degraded, degraded),
+            (Err(failure), _) if failure.kind.is_ours() => (Outcome::Inconclusive, failure),
+            (Err(failure), _) => (Outcome::Down, failure),
+        };
+        // A short stall does not explain that a target was silent for seconds; one of a tenth of the time may.
+        let lost = self.health.lost_since(mark);
+        let starved = failure.kind == Kind::TimedOut && lost >= LOST_AT_LEAST.max(timeout / 10);
+        if starved && outcome != Outcome::Inconclusive {
+            let detail = format!("this process itself stood still for {} ms meanwhile", lost.as_millis());
+            return (Outcome::Inconclusive, Some(Failure::new(failure.phase, Kind::Starved, detail)));
+        }
+        (outcome, Some(failure))
+    }
+}
+
+/// One of a check's turns.
+#[derive(Clone, Copy)]
+struct Turn {
+    number: u32,
+    of: u32,
+    deadline: Instant,
+}
+
+fn panicked(probe: &Probe, panic: &(dyn Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(probe = &*probe.name, "the check panicked: {}", text.unwrap_or("without a word"));
+    Failure::new(Phase::Exchange, Kind::Internal, "the check stopped with a fault of our own, see the log")
+}
