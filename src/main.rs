@@ -1,3 +1,5 @@
 //! The binary: exit codes and nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    usoryou::cli::main()
+}
