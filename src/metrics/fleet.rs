@@ -1,0 +1,154 @@
+//! What the hub side tells: verdicts, incidents, notifications, the store, the configuration. Rare events all of them,
+//! so one lock over plain numbers does.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::{
+    Metrics, lock,
+    probe::{LATENCY, histogram},
+};
+use crate::model::{Cause, Timestamp, Verdict};
+
+/// The state behind the figures of the hub side.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    pub(super) verdicts: Vec<VerdictSeries>,
+    pub(super) incidents_open: Option<u64>,
+    pub(super) incidents: BTreeMap<(Arc<str>, Cause), u64>,
+    pub(super) notifications: BTreeMap<(Arc<str>, &'static str), u64>,
+    pub(super) outbox: Option<(u64, Duration)>,
+    pub(super) config: Option<ConfigReload>,
+    pub(super) hub: Option<Hub>,
+    pub(super) store: Option<Store>,
+}
+
+/// One series of `usoryou_verdict`.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct VerdictSeries {
+    pub(super) party: Arc<str>,
+    pub(super) product: Option<Arc<str>>,
+    pub(super) cause: Cause,
+    pub(super) region: Option<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ConfigReload {
+    pub(super) ok: bool,
+    pub(super) success: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) observations: u64,
+    pub(super) dropped: u64,
+    pub(super) queue: u64,
+    pub(super) rounds: Histogram,
+    pub(super) last_round: Option<Timestamp>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { observations: 0, dropped: 0, queue: 0, rounds: histogram(&LATENCY), last_round: None }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    pub(super) size: Option<u64>,
+    pub(super) append_failures: u64,
+    pub(super) dropped: u64,
+}
+
+impl Metrics {
+    /// Shows the present verdicts, all of them: what is not among them vanishes, and so does the cause of before.
+    pub fn verdicts(&self, verdicts: &[Verdict]) {
+        let mut series = Vec::with_capacity(verdicts.len());
+        for verdict in verdicts {
+            let one = |region| VerdictSeries {
+                party: verdict.subject.party.clone(),
+                product: verdict.subject.product.clone(),
+                cause: verdict.cause,
+                region,
+            };
+            if matches!(verdict.cause, Cause::Path | Cause::Probe) && !verdict.regions.is_empty() {
+                series.extend(verdict.regions.iter().map(|region| one(Some(region.clone()))));
+            } else {
+                series.push(one(None));
+            }
+        }
+        // The same series twice would make the whole page unreadable for Prometheus.
+        series.sort();
+        series.dedup();
+        lock(&self.fleet).verdicts = series;
+    }
+
+    /// How many incidents are open now.
+    pub fn incidents_open(&self, open: usize) {
+        lock(&self.fleet).incidents_open = Some(open as u64);
+    }
+
+    /// Counts an incident that has opened.
+    pub fn incident_opened(&self, party: &Arc<str>, cause: Cause) {
+        *lock(&self.fleet).incidents.entry((party.clone(), cause)).or_default() += 1;
+    }
+
+    /// Counts an attempt to send; `result` is one of a closed list of words (`sent`, `retry`, `refused` …).
+    pub fn notification(&self, channel: &Arc<str>, result: &'static str) {
+        *lock(&self.fleet).notifications.entry((channel.clone(), result)).or_default() += 1;
+    }
+
+    /// How many letters wait, and for how long the oldest has.
+    pub fn outbox(&self, depth: usize, oldest: Option<Duration>) {
+        lock(&self.fleet).outbox = Some((depth as u64, oldest.unwrap_or_default()));
+    }
+
+    /// Bytes that the store takes.
+    pub fn store_size(&self, bytes: u64) {
+        lock(&self.fleet).store.get_or_insert_default().size = Some(bytes);
+    }
+
+    /// Counts a batch that the store refused.
+    pub fn store_append_failed(&self) {
+        lock(&self.fleet).store.get_or_insert_default().append_failures += 1;
+    }
+
+    /// Counts observations that were given up because the store could not take them.
+    pub fn store_dropped(&self, observations: u64) {
+        lock(&self.fleet).store.get_or_insert_default().dropped += observations;
+    }
+
+    /// Counts observations that the hub has taken.
+    pub fn hub_absorbed(&self, observations: u64) {
+        lock(&self.fleet).hub.get_or_insert_default().observations += observations;
+    }
+
+    /// Counts observations that were given up because the queue to the hub was full.
+    pub fn hub_dropped(&self, observations: u64) {
+        lock(&self.fleet).hub.get_or_insert_default().dropped += observations;
+    }
+
+    /// How many observations wait for the hub.
+    pub fn hub_queue(&self, waiting: usize) {
+        lock(&self.fleet).hub.get_or_insert_default().queue = waiting as u64;
+    }
+
+    /// Notes a round of judging: when it began and how long it took.
+    pub fn hub_round(&self, at: Timestamp, took: Duration) {
+        let mut fleet = lock(&self.fleet);
+        let hub = fleet.hub.get_or_insert_default();
+        hub.rounds.observe(took.as_secs_f64());
+        hub.last_round = Some(at);
+    }
+
+    /// Notes whether the configuration read last was taken. The first load counts too.
+    pub fn config_reload(&self, ok: bool) {
+        let mut fleet = lock(&self.fleet);
+        let config = fleet.config.get_or_insert_default();
+        config.ok = ok;
+        if ok {
+            config.success = Some(chrono::Utc::now());
+        }
+    }
+}

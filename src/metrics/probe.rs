@@ -1,0 +1,154 @@
+//! The series of one probe. Recording takes no lock that a scrape holds for long and, once an outcome or phase has been
+//! seen, allocates nothing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
+
+use super::lock;
+use crate::model::{Connection, Failure, Kind, Observation, Outcome, Phase};
+
+/// Upper bounds in seconds for anything that a network does.
+pub(super) const LATENCY: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Upper bounds in seconds for our own lateness, which should be far below a network's.
+const LATENESS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
+/// Sparse buckets of one native histogram at most; beyond it its resolution is halved.
+const NATIVE_BUCKETS: usize = 160;
+
+/// A histogram with classic buckets for every scraper and native ones for those that ask in protobuf.
+pub(super) fn histogram(bounds: &[f64]) -> Histogram {
+    let native = NativeHistogramConfig::default().max_buckets(NATIVE_BUCKETS);
+    Histogram::new_classic_and_native(bounds.iter().copied(), native)
+}
+
+/// The labels on every series of a probe. Their values come from the configuration only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProbeLabels {
+    /// Party that answers for the target.
+    pub party: Arc<str>,
+    /// Product of the party; an empty label where there is none.
+    pub product: Option<Arc<str>>,
+    /// Name of the probe.
+    pub probe: Arc<str>,
+    /// Key of the check.
+    pub protocol: Arc<str>,
+    /// Region of the vantage point.
+    pub region: Arc<str>,
+    /// Node of the vantage point.
+    pub node: Arc<str>,
+}
+
+/// The series of one probe at one vantage point; clones share them.
+#[derive(Debug, Clone)]
+pub struct ProbeSeries(Arc<Series>);
+
+#[derive(Debug)]
+pub(super) struct Series {
+    pub(super) labels: ProbeLabels,
+    pub(super) durations: [[OnceLock<Histogram>; CONNECTIONS.len()]; Outcome::ALL.len()],
+    pub(super) phases: [[OnceLock<Histogram>; CONNECTIONS.len()]; Phase::ALL.len()],
+    pub(super) runs: [AtomicU64; Outcome::ALL.len()],
+    pub(super) failures: Mutex<BTreeMap<(Phase, Kind), u64>>,
+    pub(super) missed: AtomicU64,
+    pub(super) lateness: Histogram,
+    up: AtomicU8,
+    last_run_micros: AtomicI64,
+    certificate_expiry: AtomicI64,
+}
+
+pub(super) const CONNECTIONS: [Connection; 2] = [Connection::Cold, Connection::Warm];
+/// Stands for "nothing yet" where an instant is kept.
+const NEVER: i64 = i64::MIN;
+const UP_UNKNOWN: u8 = 2;
+
+impl ProbeSeries {
+    pub(super) fn new(labels: ProbeLabels) -> Self {
+        Self(Arc::new(Series {
+            labels,
+            durations: Default::default(),
+            phases: Default::default(),
+            runs: Default::default(),
+            failures: Mutex::default(),
+            missed: AtomicU64::new(0),
+            lateness: histogram(&LATENESS),
+            up: AtomicU8::new(UP_UNKNOWN),
+            last_run_micros: AtomicI64::new(NEVER),
+            certificate_expiry: AtomicI64::new(NEVER),
+        }))
+    }
+
+    /// Counts one observation of the probe.
+    pub fn record(&self, seen: &Observation) {
+        let series = &*self.0;
+        let connection = seen.connection as usize;
+        let latency = |slot: &OnceLock<Histogram>, took: Duration| {
+            slot.get_or_init(|| histogram(&LATENCY)).observe(took.as_secs_f64());
+        };
+        latency(&series.durations[seen.outcome as usize][connection], seen.duration);
+        for (phase, took) in seen.phases.iter() {
+            latency(&series.phases[phase as usize][connection], took);
+        }
+        series.runs[seen.outcome as usize].fetch_add(1, Relaxed);
+        if let Some(Failure { phase, kind, .. }) = seen.failure {
+            *lock(&series.failures).entry((phase, kind)).or_default() += 1;
+        }
+        let up = match seen.outcome {
+            Outcome::Up | Outcome::Degraded => 1,
+            Outcome::Down => 0,
+            Outcome::Inconclusive => UP_UNKNOWN,
+        };
+        series.up.store(up, Relaxed);
+        series.last_run_micros.store(seen.started_at.unwrap_or(seen.scheduled_at).timestamp_micros(), Relaxed);
+        if let Some(end) = seen.tls.as_ref().and_then(|tls| tls.not_after) {
+            series.certificate_expiry.store(end.timestamp(), Relaxed);
+        }
+    }
+
+    /// Counts runs that were due and did not take place.
+    pub fn missed(&self, runs: u64) {
+        self.0.missed.fetch_add(runs, Relaxed);
+    }
+
+    /// Notes how much later than due a run began.
+    pub fn late(&self, by: Duration) {
+        self.0.lateness.observe(by.as_secs_f64());
+    }
+
+    pub(super) fn series(&self) -> &Series {
+        &self.0
+    }
+}
+
+impl Series {
+    /// 1 or 0; nothing while the last run was inconclusive.
+    pub(super) fn up(&self) -> Option<f64> {
+        match self.up.load(Relaxed) {
+            UP_UNKNOWN => None,
+            up => Some(f64::from(up)),
+        }
+    }
+
+    /// When the last run began, as a Unix time.
+    #[expect(clippy::cast_precision_loss, reason = "microseconds since 1970 fit a double for 285 years")]
+    pub(super) fn last_run(&self) -> Option<f64> {
+        known(&self.last_run_micros).map(|micros| micros as f64 / 1e6)
+    }
+
+    /// When the certificate seen last ends, as a Unix time.
+    #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double")]
+    pub(super) fn certificate_expiry(&self) -> Option<f64> {
+        known(&self.certificate_expiry).map(|seconds| seconds as f64)
+    }
+}
+
+fn known(instant: &AtomicI64) -> Option<i64> {
+    Some(instant.load(Relaxed)).filter(|at| *at != NEVER)
+}
