@@ -44,6 +44,12 @@ pub trait Check: Send + Sync {
     fn blackbox_phases(&self) -> &'static [(&'static str, &'static [Phase])] {
         &[]
     }
+
+    /// The figures, name and `# HELP`, that blackbox_exporter shows for this check even when the attempt did not get so
+    /// far: as 0. The check itself notes them with [`Attempt::gauge`] where it knows better.
+    fn blackbox_zeros(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
 }
 
 /// What a protocol's file provides: its shape in `probes.yaml`, its URL schemes, and how to make a [`Check`] of it.
