@@ -1,6 +1,7 @@
 //! Sockets: names, connections, TLS sessions and the words for what goes wrong with them. Knows no probe, no schedule
 //! and no protocol above TLS.
 
+pub mod dns;
 mod resolve;
 
 use std::{net::IpAddr, sync::Arc};
