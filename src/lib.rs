@@ -21,3 +21,4 @@ pub mod model;
 pub mod net;
 pub mod notify;
 pub mod protocol;
+pub mod web;

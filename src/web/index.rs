@@ -1,0 +1,20 @@
+//! `GET /`: what there is to see here.
+
+use axum::{http::header, response::IntoResponse};
+
+const LIST: &str = "usoryou: is it us, is it them, or is it you?
+
+/metrics                       figures for Prometheus
+/probe?target=…&module=…       one probe now, as blackbox_exporter answers
+/healthz  /readyz              whether this process lives, whether it can be relied on
+/api/v1/status                 what runs here
+/api/v1/verdicts               whose fault, now
+/api/v1/incidents              what is open, what was
+/api/v1/probes                 what is looked at
+/api/v1/observations           what was seen; ?probe= &region= &since= &limit= &format=json|jsonl
+POST /-/reload                 read the configuration again
+";
+
+pub(super) async fn show() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], LIST)
+}
