@@ -86,9 +86,9 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.try_io(Interest::WRITABLE, || {
-            socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write)
-        }))
+        Poll::Ready(
+            self.0.try_io(Interest::WRITABLE, || socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write)),
+        )
     }
 }
 

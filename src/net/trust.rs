@@ -91,11 +91,8 @@ fn built_in() -> RootCertStore {
 fn add_unknown(roots: &mut RootCertStore, bundle: Vec<CertificateDer<'static>>) {
     let mut system = RootCertStore::empty();
     system.add_parsable_certificates(bundle);
-    let known: HashSet<(Vec<u8>, Vec<u8>)> = roots
-        .roots
-        .iter()
-        .map(|anchor| (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec()))
-        .collect();
+    let known: HashSet<(Vec<u8>, Vec<u8>)> =
+        roots.roots.iter().map(|anchor| (anchor.subject.to_vec(), anchor.subject_public_key_info.to_vec())).collect();
     roots.extend(
         system
             .roots

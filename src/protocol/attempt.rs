@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     model::{Connection, Failure, Kind, Phase, PhaseTimes, TcpFacts, TlsFacts},
-    net::Net,
+    net::{Net, Socket},
 };
 
 /// What an attempt learned besides times.
@@ -62,6 +62,7 @@ pub struct Attempt {
     timeout: Duration,
     phases: PhaseTimes,
     current: Option<(Phase, Instant, &'static str)>,
+    socket: Option<Socket>,
 }
 
 impl Attempt {
@@ -80,14 +81,19 @@ impl Attempt {
             timeout,
             phases: PhaseTimes::default(),
             current: None,
+            socket: None,
         }
     }
 
     /// Enters a phase; the one before it ends here. `awaited` completes the sentence "no … within 5s".
     pub fn enter(&mut self, phase: Phase, awaited: &'static str) {
-        let now = Instant::now();
-        self.leave_at(now);
-        self.current = Some((phase, now, awaited));
+        self.enter_at(phase, awaited, Instant::now());
+    }
+
+    /// The same for a phase whose beginning was noted before this call.
+    pub fn enter_at(&mut self, phase: Phase, awaited: &'static str, since: Instant) {
+        self.leave_at(since);
+        self.current = Some((phase, since, awaited));
     }
 
     /// Ends the present phase, if there is one.
@@ -130,7 +136,20 @@ impl Attempt {
         let phase = self.present_phase();
         let awaited = self.current.map_or("answer", |(_, _, awaited)| awaited);
         self.leave();
+        self.let_go();
         Failure::new(phase, Kind::TimedOut, format!("no {awaited} within {}", Seconds(self.timeout)))
+    }
+
+    /// Remembers the connection in use, so that the kernel can be asked about it when the attempt ends.
+    pub fn watch(&mut self, socket: Socket) {
+        self.socket = Some(socket);
+    }
+
+    /// Asks the kernel about the connection in use and lets go of it.
+    pub fn let_go(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            self.facts.tcp = socket.facts();
+        }
     }
 
     /// When it began.
@@ -159,7 +178,10 @@ impl Attempt {
         value: f64,
     ) {
         if self.wants_gauges {
-            self.gauges.push(Gauge { name, help, labels: labels(), value });
+            let labels = labels();
+            // An attempt that follows a redirect notes some figures twice: the last one holds.
+            self.gauges.retain(|known| known.name != name);
+            self.gauges.push(Gauge { name, help, labels, value });
         }
     }
 }

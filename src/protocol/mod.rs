@@ -6,11 +6,13 @@
 
 mod attempt;
 mod common;
+mod reach;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
+pub use reach::{Endpoint, Secure};
 
 use crate::{
     model::{Failure, Phase},
