@@ -5,6 +5,7 @@ mod certificate;
 pub mod classify;
 mod connect;
 pub mod dns;
+pub mod icmp;
 mod resolve;
 mod socket;
 mod tls;
