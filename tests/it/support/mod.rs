@@ -1,1 +1,5 @@
 //! Fake servers and small things that tests share.
+
+pub mod peers;
+
+pub use peers::peer;
