@@ -4,6 +4,7 @@
 mod clock;
 mod health;
 mod observe;
+mod schedule;
 
 pub use clock::{Clock, SystemClock};
 pub use health::{Health, Mark};
