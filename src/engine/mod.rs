@@ -3,9 +3,169 @@
 
 mod clock;
 mod health;
+mod lane;
 mod observe;
 mod schedule;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+};
 
 pub use clock::{Clock, SystemClock};
 pub use health::{Health, Mark};
 pub use observe::{Due, Observer, Seen};
+
+use crate::{
+    config::{Plan, Probe},
+    metrics::{Metrics, ProbeLabels},
+    model::{Observation, Timestamp, Vantage},
+    net::Net,
+};
+use lane::{Crew, Lane};
+use schedule::{Schedule, Wanted};
+
+/// Runs under way have this long to end when the engine stops; then they are cut off.
+const DRAIN: Duration = Duration::from_secs(3);
+/// The longest sleep: how soon a clock that was set is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// What the engine works with.
+pub struct Engine {
+    /// Resolver, trust and sockets.
+    pub net: Arc<Net>,
+    /// Where runs are counted.
+    pub metrics: Arc<Metrics>,
+    /// The plan, and every plan after it.
+    pub plan: watch::Receiver<Arc<Plan>>,
+    /// Where facts go.
+    pub sink: mpsc::Sender<Observation>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Engine {
+    /// Probes until told to stop; then lets runs under way end within [`DRAIN`]. A new plan is taken over between two
+    /// runs: probes that stay keep their slots, the series of those that go vanish.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut watch = clock::Watch::new(Arc::clone(&self.clock));
+        let mut runs = JoinSet::new();
+        let plan = Arc::clone(&self.plan.borrow_and_update());
+        let mut rota = Rota::new(&self, &plan, Health::watch(Arc::clone(&self.clock)));
+        rota.adopt(&self, &plan, watch.look().0);
+        loop {
+            let (now, jump) = watch.look();
+            if let Some(clock::Jump { from, to }) = jump {
+                tracing::warn!("the clock went from {from} to {to}: it was set, or this machine was suspended");
+                rota.schedule.clock_was_set(from, to, |lane, rounds| lane.missed(rounds));
+            }
+            while let Some(run) = rota.schedule.pop(now) {
+                if let Some(taken) = run.item.enter(&run) {
+                    runs.spawn(taken.run(Arc::clone(&rota.crew), run));
+                }
+            }
+            while runs.try_join_next().is_some() {}
+            let wait = rota.schedule.wait(now).map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP));
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Ok(()) = self.plan.changed() => {
+                    let plan = Arc::clone(&self.plan.borrow_and_update());
+                    rota.adopt(&self, &plan, watch.look().0);
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let drained = async { while runs.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::debug!("runs still under way were cut off");
+        }
+    }
+}
+
+/// What the present plan comes to.
+struct Rota {
+    vantage: Vantage,
+    health: Arc<Health>,
+    schedule: Schedule<Arc<Lane>>,
+    lanes: HashMap<Arc<str>, Arc<Lane>>,
+    crew: Arc<Crew>,
+}
+
+impl Rota {
+    fn new(engine: &Engine, plan: &Plan, health: Arc<Health>) -> Self {
+        let crew = crew(engine, plan, &health);
+        let schedule = Schedule::new(&plan.vantage);
+        Self { vantage: plan.vantage.clone(), health, schedule, lanes: HashMap::new(), crew }
+    }
+
+    /// Takes over a plan.
+    fn adopt(&mut self, engine: &Engine, plan: &Plan, now: Timestamp) {
+        self.crew = crew(engine, plan, &self.health);
+        if self.vantage != plan.vantage {
+            *self = Self::new(engine, plan, Arc::clone(&self.health));
+        }
+        let mut known = std::mem::take(&mut self.lanes);
+        for probe in &plan.probes {
+            let labels = labels(probe, &plan.vantage);
+            let lane = known.remove(&probe.name).filter(|lane| stays(&lane.probe, probe)).unwrap_or_else(|| {
+                let series = engine.metrics.probe(&labels);
+                Arc::new(Lane::new(Arc::clone(probe), labels, series))
+            });
+            self.lanes.insert(Arc::clone(&probe.name), lane);
+        }
+        let keep: BTreeSet<ProbeLabels> = self.lanes.values().map(|lane| lane.labels.clone()).collect();
+        engine.metrics.retain(&keep);
+        let wanted = plan.probes.iter().filter_map(|probe| {
+            let item = Arc::clone(self.lanes.get(&probe.name)?);
+            Some(Wanted { name: Arc::clone(&probe.name), interval: probe.interval, item })
+        });
+        self.schedule.replace(wanted, now);
+    }
+}
+
+/// Whether a probe of the plan before goes on as it is, with what its check has kept (an open connection, for one).
+fn stays(before: &Probe, now: &Probe) -> bool {
+    before.fingerprint == now.fingerprint
+        && before.subject == now.subject
+        && before.kind == now.kind
+        && before.interval == now.interval
+        && before.timeout == now.timeout
+}
+
+fn crew(engine: &Engine, plan: &Plan, health: &Arc<Health>) -> Arc<Crew> {
+    let observer = Observer {
+        net: Arc::clone(&engine.net),
+        vantage: plan.vantage.clone(),
+        config: Arc::clone(&plan.hash),
+        build: env!("CARGO_PKG_VERSION").into(),
+        clock: Arc::clone(&engine.clock),
+        health: Arc::clone(health),
+        wants_gauges: false,
+    };
+    let permits = Semaphore::new(plan.concurrency.clamp(1, Semaphore::MAX_PERMITS));
+    Arc::new(Crew { observer, permits, sink: engine.sink.clone() })
+}
+
+fn labels(probe: &Probe, vantage: &Vantage) -> ProbeLabels {
+    ProbeLabels {
+        party: Arc::clone(&probe.subject.party),
+        product: probe.subject.product.clone(),
+        probe: Arc::clone(&probe.name),
+        protocol: probe.check.key().into(),
+        region: Arc::clone(&vantage.region),
+        node: Arc::clone(&vantage.node),
+    }
+}
+
+#[cfg(test)]
+mod tests;

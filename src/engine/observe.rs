@@ -154,9 +154,11 @@ impl Observer {
             (Err(failure), _) if failure.kind.is_ours() => (Outcome::Inconclusive, failure),
             (Err(failure), _) => (Outcome::Down, failure),
         };
-        // A short stall does not explain that a target was silent for seconds; one of a tenth of the time may.
+        // A short stall does not explain that a target was silent for seconds; one of a tenth of the time may. One as
+        // long as the whole deadline (a suspended machine) explains anything: connections do not outlive it.
         let lost = self.health.lost_since(mark);
-        let starved = failure.kind == Kind::TimedOut && lost >= LOST_AT_LEAST.max(timeout / 10);
+        let slow = failure.kind == Kind::TimedOut && lost >= LOST_AT_LEAST.max(timeout / 10);
+        let starved = slow || lost >= LOST_AT_LEAST.max(timeout);
         if starved && outcome != Outcome::Inconclusive {
             let detail = format!("this process itself stood still for {} ms meanwhile", lost.as_millis());
             return (Outcome::Inconclusive, Some(Failure::new(failure.phase, Kind::Starved, detail)));
