@@ -39,7 +39,26 @@ impl serde::Serialize for Secret {
 
 impl<'de> serde::Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(String::deserialize(deserializer)?.into()))
+        struct Text;
+
+        impl<'de> serde::de::Visitor<'de> for Text {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret::new(text))
+            }
+
+            fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
+                Ok(Secret::new(<String as serde::Deserialize>::deserialize(deserializer)?))
+            }
+        }
+
+        // The name tells the reader of the configuration which values it must not show.
+        deserializer.deserialize_newtype_struct("Secret", Text)
     }
 }
 

@@ -8,6 +8,8 @@ pub use channel::{Channel, Delivered, Letter};
 
 use std::sync::Arc;
 
+use crate::protocol::Problem;
+
 /// Makes the closed list of channels: the shape under a channel's name in `probes.yaml`.
 macro_rules! channels {
     ($($key:ident => $module:ident :: $type:ident),+ $(,)?) => {
@@ -25,6 +27,14 @@ macro_rules! channels {
         impl ChannelFile {
             /// Every key, in the order of the list.
             pub const KEYS: &[&str] = &[$(stringify!($key)),+];
+
+            /// Looks at the shape without sending anything: what is likely not meant, if anything.
+            ///
+            /// # Errors
+            /// What is wrong, with the path of the field inside the shape.
+            pub fn review(&self) -> Result<Option<String>, Problem> {
+                match self { $(Self::$key(file) => file.review()),+ }
+            }
 
             /// Prepares the channel.
             ///
