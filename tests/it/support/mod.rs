@@ -1,5 +1,6 @@
 //! Fake servers and small things that tests share.
 
 pub mod peers;
+pub mod site;
 
 pub use peers::peer;

@@ -1,0 +1,79 @@
+//! The internal listener on loopback, over a plan made in code.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, watch};
+use usoryou::{
+    config::{Alerts, Keep, Plan, Probe},
+    engine::Observer,
+    metrics::Metrics,
+    model::{PartyKind, Subject, Vantage},
+    net::Net,
+    protocol::CheckFile,
+    web::{self, Reload, WebState},
+};
+
+/// A listener with a runtime of its own, so that tests may block.
+pub struct Site {
+    pub address: SocketAddr,
+    pub metrics: Arc<Metrics>,
+    pub reloads: mpsc::Receiver<Reload>,
+    _stop: watch::Sender<bool>,
+    _plan: watch::Sender<Arc<Plan>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Site {
+    /// Serves these figures and this plan.
+    pub fn start(metrics: Arc<Metrics>, plan: Plan) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let (reload, reloads) = mpsc::channel(1);
+        let (plan_in_force, plan) = watch::channel(Arc::new(plan));
+        let given = Arc::clone(&metrics);
+        let address = runtime.block_on(async move {
+            let net = Net::system(Vec::new()).unwrap();
+            let vantage = plan.borrow().vantage.clone();
+            let observer = Observer::new(net, vantage, "".into());
+            let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            tokio::spawn(web::serve(listener, WebState { metrics: given, plan, observer, reload }, stopped));
+            address
+        });
+        Self { address, metrics, reloads, _stop: stop, _plan: plan_in_force, _runtime: runtime }
+    }
+}
+
+/// A plan of probes given as name and check (JSON in the words of the configuration).
+pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
+    let net = Net::system(Vec::new()).unwrap();
+    let probe = |(name, check): &(&str, serde_json::Value)| {
+        let file: CheckFile = serde_json::from_value(check.clone()).unwrap();
+        Arc::new(Probe {
+            name: (*name).into(),
+            subject: Subject { party: "provider".into(), product: None },
+            kind: PartyKind::Provider,
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            check: file.build(&net).unwrap(),
+            file,
+            fingerprint: "".into(),
+        })
+    };
+    Plan {
+        hash: "sha256:test".into(),
+        vantage: Vantage { region: "eu-west".into(), node: "n1".into() },
+        hosted_on: None,
+        parties: BTreeMap::new(),
+        probes: probes.iter().map(probe).collect(),
+        alerts: Alerts { open_after: 3, close_after: 5, channels: BTreeMap::new(), routes: Vec::new() },
+        maintenance: Vec::new(),
+        keep: Keep { age: Duration::from_secs(86_400), bytes: 1 << 30 },
+        concurrency: 16,
+    }
+}
