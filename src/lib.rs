@@ -13,12 +13,15 @@
 //! A failed target is data, never an `Err`; an `Err` means our own fault and becomes `Outcome::Inconclusive`. Probing
 //! never waits for judging, judging never waits for sending. `docs/ARCHITECTURE.md` has the map and the rules.
 
+pub mod attribution;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod incident;
 pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod notify;
 pub mod protocol;
+pub mod store;
 pub mod web;

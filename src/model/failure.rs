@@ -126,6 +126,39 @@ impl Kind {
         }
     }
 
+    /// The same for people: what stands in a message after "Fails at tls:".
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::NameNotFound => "name not found",
+            Self::ResolverFailed => "the resolver failed",
+            Self::TimedOut => "timed out",
+            Self::Refused => "connection refused",
+            Self::Reset => "connection reset",
+            Self::Unreachable => "unreachable",
+            Self::ClosedEarly => "connection closed before the answer",
+            Self::CertificateExpired => "certificate expired",
+            Self::CertificateUntrusted => "certificate not trusted",
+            Self::CertificateNameMismatch => "certificate is for another name",
+            Self::TlsFailed => "TLS handshake failed",
+            Self::ProtocolError => "the answer breaks the protocol",
+            Self::StatusUnexpected => "unexpected status",
+            Self::Unauthorized => "credential refused",
+            Self::RateLimited => "rate limited",
+            Self::BodyUnexpected => "unexpected answer",
+            Self::BodyTooLarge => "answer too large",
+            Self::RedirectLimit => "too many redirects",
+            Self::UpgradeRefused => "upgrade refused",
+            Self::NotServing => "says that it is not serving",
+            Self::NotDelivered => "message not delivered",
+            Self::Starved => "our own process was starved",
+            Self::NotPermitted => "not permitted here",
+            Self::Blocked => "not tried",
+            Self::Internal => "a fault of our own",
+            Self::Unclassified => "unclassified",
+        }
+    }
+
     /// Whether this is our own fault, so that the outcome is `inconclusive` and counts against nobody.
     #[must_use]
     pub const fn is_ours(self) -> bool {

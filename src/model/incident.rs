@@ -36,6 +36,19 @@ pub enum Transition {
     None,
 }
 
+impl IncidentState {
+    /// The word in JSON and in the store.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Suspected => "suspected",
+            Self::Open => "open",
+            Self::Recovering => "recovering",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl Transition {
     /// The word in JSON.
     #[must_use]
@@ -81,4 +94,10 @@ pub struct Incident {
     pub round: i64,
     /// The last bad verdict: what an open or closed incident is shown with.
     pub verdict: Verdict,
+    /// Channels that were told of its opening, and so hear of its end.
+    #[serde(default)]
+    pub told: Vec<Arc<str>>,
+    /// What is special about it, for people: muted by a planned window, closed because its probes are gone.
+    #[serde(default)]
+    pub note: Option<String>,
 }

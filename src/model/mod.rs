@@ -3,6 +3,7 @@
 mod failure;
 mod id;
 mod incident;
+mod letter;
 mod observation;
 mod outcome;
 mod party;
@@ -13,6 +14,7 @@ mod verdict;
 pub use failure::{Failure, Kind};
 pub use id::{observation_id, round_of};
 pub use incident::{Incident, IncidentState, Transition};
+pub use letter::{Delivered, Letter};
 pub use observation::{Connection, Observation, TcpFacts, TlsFacts};
 pub use outcome::Outcome;
 pub use party::{PartyKind, Subject, Vantage};

@@ -24,6 +24,23 @@ pub struct Subject {
     pub product: Option<Arc<str>>,
 }
 
+impl Subject {
+    /// The party that stands for ourselves as the observer, not as a service.
+    pub const OBSERVER: &'static str = "usoryou";
+
+    /// One of our own vantage points: what a region's own fault is about.
+    #[must_use]
+    pub fn vantage(region: &Arc<str>) -> Self {
+        Self { party: Self::OBSERVER.into(), product: Some(region.clone()) }
+    }
+
+    /// The region, when this is one of our own vantage points.
+    #[must_use]
+    pub fn as_vantage(&self) -> Option<&Arc<str>> {
+        self.product.as_ref().filter(|_| &*self.party == Self::OBSERVER)
+    }
+}
+
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.product {

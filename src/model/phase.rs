@@ -55,6 +55,15 @@ impl Phase {
             Self::Exchange => "exchange",
         }
     }
+
+    /// The same for people.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::FirstByte => "first byte",
+            other => other.word(),
+        }
+    }
 }
 
 impl std::fmt::Display for Phase {

@@ -65,7 +65,8 @@ pub struct Verdict {
     /// The failure seen most often.
     #[serde(default)]
     pub failure: Option<Failure>,
-    /// When the first of the present bad observations was due.
+    /// When the present state began: for a bad verdict, when the first of the present bad observations was due; for a
+    /// good one, when the last of those that had failed was good again (absent when none is remembered).
     #[serde(default)]
     pub onset: Option<Timestamp>,
     /// How sure, 0 to 1.
@@ -79,11 +80,18 @@ pub struct Verdict {
     /// Evidence as sentences for people.
     #[serde(default)]
     pub evidence: Vec<String>,
-    /// Number of the newest round that the verdict rests on, counted in the subject's shortest interval.
+    /// Number of the newest round that the verdict rests on, counted in the subject's shortest interval: the newest bad
+    /// round of a bad verdict; of a good one, the round that everything that had failed has come through.
     pub round: i64,
 }
 
 impl Verdict {
+    /// Whether it rests on any fresh observation at all. Without one it neither starts nor ends anything.
+    #[must_use]
+    pub const fn has_evidence(&self) -> bool {
+        self.regions_seen > 0
+    }
+
     /// Whether something is wrong.
     #[must_use]
     pub fn is_bad(&self) -> bool {

@@ -1,44 +1,11 @@
 //! What a channel is: it takes a letter and says what became of it.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin};
 
-/// A notification on its way to one channel.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Letter {
-    /// Unique for (channel, incident, change): what makes saying it twice impossible.
-    pub key: String,
-    /// Channel's name.
-    pub channel: Arc<str>,
-    /// Incident that it is about.
-    pub incident: Arc<str>,
-    /// The answer, one sentence.
-    pub headline: String,
-    /// What follows it: lines of evidence and consequence.
-    pub lines: Vec<String>,
-    /// Whether it says that something is over.
-    pub good_news: bool,
-    /// When what it says happened.
-    pub at: crate::model::Timestamp,
-}
+pub use crate::model::{Delivered, Letter};
 
-/// What became of one attempt to deliver a letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivered {
-    /// The other side has taken it.
-    Taken,
-    /// Not now: try again, not before the given time has passed.
-    Later {
-        /// What the other side said, without secrets.
-        why: String,
-        /// What it asked us to wait.
-        wait: Option<Duration>,
-    },
-    /// Never: it will not be taken however often we try (a revoked webhook, for instance).
-    Never {
-        /// What the other side said, without secrets.
-        why: String,
-    },
-}
+/// What a channel must await right before the last byte of a letter leaves; when it fails, nothing may be sent.
+pub type HandingOver = Pin<Box<dyn Future<Output = Result<(), String>> + Send + Sync + 'static>>;
 
 /// A way to tell people.
 pub trait Channel: Send + Sync {
@@ -47,6 +14,6 @@ pub trait Channel: Send + Sync {
     fn deliver<'a>(
         &'a self,
         letter: &'a Letter,
-        handing_over: Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'static>>,
+        handing_over: HandingOver,
     ) -> Pin<Box<dyn Future<Output = Delivered> + Send + 'a>>;
 }

@@ -4,7 +4,7 @@
 mod channel;
 mod slack;
 
-pub use channel::{Channel, Delivered, Letter};
+pub use channel::{Channel, Delivered, HandingOver, Letter};
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use super::{Channel, Delivered, Letter};
+use super::{Channel, Delivered, HandingOver, Letter};
 use crate::{model::Secret, protocol::Problem};
 
 /// How to reach Slack.
@@ -44,7 +44,7 @@ impl Channel for Slack {
     fn deliver<'a>(
         &'a self,
         _letter: &'a Letter,
-        _handing_over: Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'static>>,
+        _handing_over: HandingOver,
     ) -> Pin<Box<dyn Future<Output = Delivered> + Send + 'a>> {
         Box::pin(async { Delivered::Taken })
     }

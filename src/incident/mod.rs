@@ -1,0 +1,8 @@
+//! Incidents that people can live with: suspected, open, recovering, closed. Pure and synchronous, `now` is an argument.
+//! Knows verdicts; must not know who is told, or where anything is kept.
+
+mod incidents;
+mod step;
+
+pub use incidents::Incidents;
+pub use step::{Change, Policy, Step, step};

@@ -1,0 +1,113 @@
+//! Observations: written in batches, read by time.
+
+use std::sync::Arc;
+
+use sqlx::{Connection, QueryBuilder, Sqlite};
+use uuid::Uuid;
+
+use super::{Store, StoreError, micros, reading};
+use crate::model::{Observation, Timestamp, Vantage, observation_id};
+
+/// Rows of one statement; SQLite allows 32,766 values in one.
+const ROWS: usize = 500;
+
+/// Which observations are wanted. Without any wish: the newest ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only of this probe.
+    pub probe: Option<Arc<str>>,
+    /// Only of this party.
+    pub party: Option<Arc<str>>,
+    /// Only from this region.
+    pub region: Option<Arc<str>>,
+    /// Only those due at this instant or later.
+    pub from: Option<Timestamp>,
+    /// Only those due before this instant.
+    pub until: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Store {
+    /// Writes a batch in one transaction and says how many of it were new.
+    ///
+    /// # Errors
+    /// When the store cannot take them; then it has taken none.
+    pub async fn append(&self, seen: &[Observation]) -> Result<usize, StoreError> {
+        self.insert(seen).await.map_err(|error| StoreError::writing(&error))
+    }
+
+    async fn insert(&self, seen: &[Observation]) -> Result<usize, sqlx::Error> {
+        let mut inserted = 0;
+        let mut writer = self.writing().await;
+        let mut transaction = writer.begin_with("begin immediate").await?;
+        for rows in seen.chunks(ROWS) {
+            let mut insert = QueryBuilder::<Sqlite>::new(
+                "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
+            );
+            insert.push_values(rows, |mut row, one| {
+                let one = with_id(one);
+                row.push_bind(one.id.as_bytes().to_vec())
+                    .push_bind(one.probe.to_string())
+                    .push_bind(one.party.to_string())
+                    .push_bind(one.region.to_string())
+                    .push_bind(micros(one.scheduled_at))
+                    .push_bind(one.outcome.word())
+                    .push_bind(serde_json::to_string(&*one).unwrap_or_default());
+            });
+            // Batches differ in length: keeping each statement prepared would only fill the cache.
+            inserted += insert.build().persistent(false).execute(&mut *transaction).await?.rows_affected();
+        }
+        transaction.commit().await?;
+        Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
+    }
+
+    /// Every observation due at an instant or later, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn since(&self, from: Timestamp) -> Result<Vec<Observation>, StoreError> {
+        let query = sqlx::query_scalar("select body from observation where scheduled_at >= ? order by scheduled_at")
+            .bind(micros(from));
+        let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        Ok(parse(&bodies))
+    }
+
+    /// The observations that are wanted, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn observations(&self, wanted: &Wanted) -> Result<Vec<Observation>, StoreError> {
+        let mut select = QueryBuilder::<Sqlite>::new("select body from observation where 1");
+        let texts = [("probe", &wanted.probe), ("party", &wanted.party), ("region", &wanted.region)];
+        for (column, wish) in texts {
+            if let Some(wish) = wish {
+                select.push(format_args!(" and {column} = ")).push_bind(wish.to_string());
+            }
+        }
+        for (comparison, wish) in [(">=", wanted.from), ("<", wanted.until)] {
+            if let Some(wish) = wish {
+                select.push(format_args!(" and scheduled_at {comparison} ")).push_bind(micros(wish));
+            }
+        }
+        select.push(" order by scheduled_at desc limit ").push_bind(i64::try_from(wanted.limit).unwrap_or(i64::MAX));
+        let query = select.build_query_scalar::<String>();
+        let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        Ok(parse(&bodies))
+    }
+}
+
+/// A line of a foreign file may come without an id; what it is about makes one.
+fn with_id(seen: &Observation) -> std::borrow::Cow<'_, Observation> {
+    if !seen.id.is_nil() {
+        return std::borrow::Cow::Borrowed(seen);
+    }
+    let vantage = Vantage { region: seen.region.clone(), node: seen.node.clone() };
+    let id: Uuid = observation_id(&seen.probe, &vantage, micros(seen.scheduled_at), 0);
+    std::borrow::Cow::Owned(Observation { id, ..seen.clone() })
+}
+
+/// Rows that cannot be read were written by somebody else; they are no reason to refuse the rest.
+fn parse(bodies: &[String]) -> Vec<Observation> {
+    bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect()
+}

@@ -1,0 +1,64 @@
+//! What must survive a restart: observations, incidents and the outbox. The only floor that knows SQL; must not know how
+//! a verdict is reached or how a letter is sent. SQLite for now; a second database gets the same methods and has to pass
+//! the same contract tests (`tests/it/store.rs`).
+
+mod error;
+mod facts;
+mod incidents;
+mod letters;
+mod open;
+mod trim;
+
+use std::sync::Arc;
+
+use sqlx::{SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use error::StoreError;
+pub use facts::Wanted;
+pub use letters::{Claimed, LetterId, Next, Resumed, Unsent};
+
+use crate::model::Timestamp;
+
+/// A handle to the store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    /// The one connection that writes: SQLite allows one writer, and waiting here is fairer than its busy timeout.
+    writer: Arc<Mutex<SqliteConnection>>,
+    /// Connections that only read; nothing for a store in memory, which lives in the writer's connection alone.
+    readers: Option<SqlitePool>,
+    /// Keeps another process from judging and telling on the same store; released when this process ends, however it ends.
+    _lock: Option<Arc<std::fs::File>>,
+}
+
+impl Store {
+    async fn writing(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.writer.lock().await
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// Runs a read query where reading is done: `reading!(self, query.fetch_all)`.
+macro_rules! reading {
+    ($store:expr, $query:expr, $fetch:ident) => {
+        match &$store.readers {
+            Some(readers) => $query.$fetch(readers).await,
+            None => $query.$fetch(&mut *$store.writing().await).await,
+        }
+    };
+}
+use reading;
+
+/// Times are stored as whole microseconds.
+const fn micros(at: Timestamp) -> i64 {
+    at.timestamp_micros()
+}
+
+fn from_micros(micros: i64) -> Timestamp {
+    Timestamp::from_timestamp_micros(micros).unwrap_or_default()
+}
