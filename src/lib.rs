@@ -13,6 +13,7 @@
 //! A failed target is data, never an `Err`; an `Err` means our own fault and becomes `Outcome::Inconclusive`. Probing
 //! never waits for judging, judging never waits for sending. `docs/ARCHITECTURE.md` has the map and the rules.
 
+pub mod app;
 pub mod attribution;
 pub mod cli;
 pub mod config;

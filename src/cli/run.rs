@@ -1,11 +1,20 @@
 //! `usoryou run`: the agent with its embedded hub, until a signal ends it.
 
+use std::time::Duration;
+
 use super::{Common, Exit, Stopped};
+use crate::{
+    app::{self, CannotStart, Options},
+    config::VantageOverrides,
+};
+
+/// What still runs after everything has stopped (a system call that hangs) is left behind after this.
+const LEAVE_BEHIND: Duration = Duration::from_millis(100);
 
 /// Arguments of `usoryou run`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the internal listener serves /metrics, /probe, /healthz and the API
+    /// Where the internal listener serves /metrics, /probe, /healthz and the API; `:PORT` is every address
     #[arg(long, value_name = "ADDR", env = "USORYOU_LISTEN", default_value = "127.0.0.1:9797")]
     listen: String,
     /// Where facts, incidents and unsent notifications are kept
@@ -21,6 +30,16 @@ pub(super) struct Args {
 
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
-    let _ = (common, args.listen, args.store, args.region, args.node);
-    Ok(Exit::Good)
+    let Args { listen, store, region, node } = args;
+    let options = Options { config: common.config.clone(), listen, store, vantage: VantageOverrides { region, node } };
+    let runtime = super::runtime()?;
+    // Spawned, so that it runs among the other tasks instead of waking a thread of its own for each of its turns.
+    let ended = runtime.block_on(async { tokio::spawn(app::run(options)).await });
+    runtime.shutdown_timeout(LEAVE_BEHIND);
+    match ended {
+        Ok(Ok(())) => Ok(Exit::Good),
+        Ok(Err(CannotStart::Configuration(mistakes))) => Err(Stopped::Configuration(mistakes.to_string())),
+        Ok(Err(cannot)) => Err(Stopped::Usage(cannot.to_string())),
+        Err(fault) => Err(Stopped::Unknown(format!("cannot go on: {fault}"))),
+    }
 }

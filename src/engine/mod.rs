@@ -28,7 +28,6 @@ use crate::{
     config::{Plan, Probe},
     metrics::{Metrics, ProbeLabels},
     model::{Observation, Timestamp, Vantage},
-    net::Net,
 };
 use lane::{Crew, Lane};
 use schedule::{Schedule, Wanted};
@@ -40,16 +39,14 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// What the engine works with.
 pub struct Engine {
-    /// Resolver, trust and sockets.
-    pub net: Arc<Net>,
+    /// How to look; where from and under which configuration follows the plan.
+    pub observer: Observer,
     /// Where runs are counted.
     pub metrics: Arc<Metrics>,
     /// The plan, and every plan after it.
     pub plan: watch::Receiver<Arc<Plan>>,
     /// Where facts go.
     pub sink: mpsc::Sender<Observation>,
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
 }
 
 impl Engine {
@@ -57,10 +54,10 @@ impl Engine {
     /// runs: probes that stay keep their slots, the series of those that go vanish.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
-        let mut watch = clock::Watch::new(Arc::clone(&self.clock));
+        let mut watch = clock::Watch::new(Arc::clone(&self.observer.clock));
         let mut runs = JoinSet::new();
         let plan = Arc::clone(&self.plan.borrow_and_update());
-        let mut rota = Rota::new(&self, &plan, Health::watch(Arc::clone(&self.clock)));
+        let mut rota = Rota::new(&self, &plan);
         rota.adopt(&self, &plan, watch.look().0);
         loop {
             let (now, jump) = watch.look();
@@ -95,24 +92,22 @@ impl Engine {
 /// What the present plan comes to.
 struct Rota {
     vantage: Vantage,
-    health: Arc<Health>,
     schedule: Schedule<Arc<Lane>>,
     lanes: HashMap<Arc<str>, Arc<Lane>>,
     crew: Arc<Crew>,
 }
 
 impl Rota {
-    fn new(engine: &Engine, plan: &Plan, health: Arc<Health>) -> Self {
-        let crew = crew(engine, plan, &health);
+    fn new(engine: &Engine, plan: &Plan) -> Self {
         let schedule = Schedule::new(&plan.vantage);
-        Self { vantage: plan.vantage.clone(), health, schedule, lanes: HashMap::new(), crew }
+        Self { vantage: plan.vantage.clone(), schedule, lanes: HashMap::new(), crew: crew(engine, plan) }
     }
 
     /// Takes over a plan.
     fn adopt(&mut self, engine: &Engine, plan: &Plan, now: Timestamp) {
-        self.crew = crew(engine, plan, &self.health);
+        self.crew = crew(engine, plan);
         if self.vantage != plan.vantage {
-            *self = Self::new(engine, plan, Arc::clone(&self.health));
+            *self = Self::new(engine, plan);
         }
         let mut known = std::mem::take(&mut self.lanes);
         for probe in &plan.probes {
@@ -142,16 +137,9 @@ fn stays(before: &Probe, now: &Probe) -> bool {
         && before.timeout == now.timeout
 }
 
-fn crew(engine: &Engine, plan: &Plan, health: &Arc<Health>) -> Arc<Crew> {
-    let observer = Observer {
-        net: Arc::clone(&engine.net),
-        vantage: plan.vantage.clone(),
-        config: Arc::clone(&plan.hash),
-        build: env!("CARGO_PKG_VERSION").into(),
-        clock: Arc::clone(&engine.clock),
-        health: Arc::clone(health),
-        wants_gauges: false,
-    };
+fn crew(engine: &Engine, plan: &Plan) -> Arc<Crew> {
+    let observer =
+        Observer { vantage: plan.vantage.clone(), config: Arc::clone(&plan.hash), ..engine.observer.clone() };
     let permits = Semaphore::new(plan.concurrency.clamp(1, Semaphore::MAX_PERMITS));
     Arc::new(Crew { observer, permits, sink: engine.sink.clone() })
 }

@@ -16,6 +16,7 @@ use crate::{
     config::{Alerts, Keep},
     metrics::Format,
     model::{Failure, Kind, Outcome, PartyKind, Phase, Subject},
+    net::Net,
     protocol::{Attempt, Check, CheckFile, Looking},
 };
 
@@ -132,11 +133,10 @@ impl World {
         let (plan, plans) = watch::channel(first);
         let (sink, mut facts) = mpsc::channel(64);
         let engine = Engine {
-            net: Net::system(Vec::new()).unwrap(),
+            observer: observer(Arc::clone(&wall) as Arc<dyn Clock>),
             metrics: Arc::clone(&metrics),
             plan: plans,
             sink,
-            clock: Arc::clone(&wall) as Arc<dyn Clock>,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let ended = tokio::spawn(engine.run(async { drop(stopped.await) }));
@@ -165,6 +165,12 @@ impl World {
     fn missed(&self, probe: &str) -> f64 {
         self.figure("probe_missed_runs_total", probe).unwrap()
     }
+}
+
+fn observer(clock: Arc<dyn Clock>) -> Observer {
+    let health = Health::watch(Arc::clone(&clock));
+    let vantage = Vantage { region: "elsewhere".into(), node: "n0".into() };
+    Observer { clock, health, ..Observer::new(Net::system(Vec::new()).unwrap(), vantage, "".into()) }
 }
 
 fn answers(after_ms: u64) -> impl Fn(usize) -> Act + Send + Sync {
@@ -307,7 +313,7 @@ async fn a_full_sink_holds_up_runs_and_loses_no_fact() {
     let (sink, mut facts) = mpsc::channel(1);
     let (_plan, plans) = watch::channel(plan(&[probe("a", SECOND, answers(1))], 10));
     let metrics = Metrics::new("test");
-    let engine = Engine { net: Net::system(Vec::new()).unwrap(), metrics, plan: plans, sink, clock: wall };
+    let engine = Engine { observer: observer(wall), metrics, plan: plans, sink };
     let _engine = tokio::spawn(engine.run(std::future::pending()));
     sleep(60 * SECOND).await;
     let mut rounds = Vec::new();

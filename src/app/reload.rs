@@ -1,0 +1,119 @@
+//! Reloading: read, check, build, and only then swap. A file with mistakes changes nothing. Owns when that happens:
+//! SIGHUP, `POST /-/reload`, a file whose content changed (also behind a symlink that was swapped, as Kubernetes does).
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    config::{self, Loaded, Mistake, Mistakes, Plan, Severity, VantageOverrides},
+    metrics::Metrics,
+    net::Net,
+    web::{Reload, ReloadRefused},
+};
+
+/// How often the file is looked at. A change is taken when two looks in a row find the same, so that a file half
+/// written is not read.
+const LOOK_EVERY: Duration = Duration::from_millis(750);
+/// A larger file is no configuration; reading it is left to the reader, which refuses it.
+const LARGEST: u64 = 16 << 20;
+
+/// Where plans come from.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) net: Arc<Net>,
+    pub(super) vantage: VantageOverrides,
+}
+
+impl Source {
+    /// Reads, checks and builds, beside the runtime: a large file takes a while.
+    pub(super) async fn read(&self) -> Result<Loaded, Mistakes> {
+        let source = self.clone();
+        let file = self.path.to_string_lossy().into();
+        let env = |name: &str| std::env::var(name).ok();
+        let read =
+            tokio::task::spawn_blocking(move || config::read(&source.path, &env, &source.net, &source.vantage)).await;
+        read.unwrap_or_else(|error| {
+            let message = format!("cannot read the configuration: {error}");
+            let mistake = Mistake { severity: Severity::Error, message, help: None, at: None, see: None };
+            Err(Mistakes { file, list: vec![mistake] })
+        })
+    }
+
+    /// The content of the file as it is now; nothing while it cannot be read (a swap under way, for instance).
+    async fn content(&self) -> Option<Vec<u8>> {
+        let size = tokio::fs::metadata(&self.path).await.ok()?.len();
+        if size > LARGEST {
+            return Some(size.to_be_bytes().to_vec());
+        }
+        tokio::fs::read(&self.path).await.ok()
+    }
+}
+
+/// Says what is likely not meant.
+pub(super) fn warn(warnings: &Mistakes) {
+    if !warnings.is_empty() {
+        tracing::warn!("{}", warnings.to_string().trim_end());
+    }
+}
+
+/// Follows the file and the wishes until nobody can wish any more.
+pub(super) async fn follow(
+    source: Source,
+    plans: watch::Sender<Arc<Plan>>,
+    metrics: Arc<Metrics>,
+    mut wishes: mpsc::Receiver<Reload>,
+    mut hang_ups: mpsc::Receiver<()>,
+) {
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut used, mut seen) = (source.content().await, None);
+    loop {
+        let answer = tokio::select! {
+            Some(()) = hang_ups.recv() => None,
+            wish = wishes.recv() => match wish {
+                Some(Reload { answer }) => Some(answer),
+                None => return,
+            },
+            _ = looks.tick() => {
+                let content = source.content().await;
+                let changed = content.is_some() && content != used;
+                let settled = content == seen;
+                seen = content;
+                if !(changed && settled) {
+                    continue;
+                }
+                None
+            }
+        };
+        // Taken before it is read: a change meanwhile is a change.
+        used = source.content().await;
+        let reloaded = reload(&source, &plans).await;
+        metrics.config_reload(reloaded.is_ok());
+        if let Some(answer) = answer {
+            // Whoever asked may have gone away.
+            let _ = answer.send(reloaded);
+        }
+    }
+}
+
+async fn reload(source: &Source, plans: &watch::Sender<Arc<Plan>>) -> Result<(), ReloadRefused> {
+    match source.read().await {
+        Ok(Loaded { plan, warnings }) => {
+            warn(&warnings);
+            let (probes, parties) = (plan.probes.len(), plan.parties.len());
+            plans.send_replace(plan);
+            tracing::info!("configuration reloaded: {probes} probes of {parties} parties");
+            Ok(())
+        }
+        Err(mistakes) => {
+            let shown = mistakes.to_string();
+            tracing::error!("cannot use the new configuration, the one before stays in force:\n{}", shown.trim_end());
+            Err(ReloadRefused::Mistakes(shown))
+        }
+    }
+}
