@@ -2,7 +2,9 @@
 //! nor what the answer should be.
 
 mod exchange;
+mod https;
 mod message;
 
 pub use exchange::{Exchanged, ask, over_stream};
+pub use https::over_https;
 pub use message::{Extension, Question, RCODES, Reply, rcode_word};

@@ -247,6 +247,8 @@ impl Conf {
                         retransmits += 1;
                         silent.push(server);
                     }
+                    // Too many open files are no fault of the resolver.
+                    Err(failure) if failure.kind.is_ours() => return Err(Failure { phase: Phase::Resolve, ..failure }),
                     Err(failure) => complaints.push(format!("{server}: {}", failure.detail)),
                 }
             }

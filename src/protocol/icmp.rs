@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol};
+use super::{Attempt, Check, Endpoint, Ip, Looking, Overrides, Problem, Protocol};
 use crate::{
     model::{Failure, Kind, Phase},
     net::{Net, icmp::Echoer},
@@ -59,18 +59,14 @@ impl Check for Icmp {
 
     fn look<'a>(&'a self, attempt: &'a mut Attempt) -> Looking<'a> {
         Box::pin(async move {
-            let (v4, v6) = (self.file.ip != Ip::V6, self.file.ip != Ip::V4);
-            let net = Arc::clone(&attempt.net);
-            let resolving = net.resolver.addresses(&self.file.host, v4, v6);
-            let answer = attempt.phase(Phase::Resolve, "answer from the resolver", resolving).await?;
-            attempt.facts.resolver = answer.resolver;
-
+            let addresses =
+                attempt.resolve(&Endpoint { host: self.file.host.clone(), port: 0, ip: self.file.ip }).await?;
             attempt.enter(Phase::Connect, "socket");
             let mut opened = Err(Failure::new(Phase::Exchange, Kind::Internal, "there is no address to ask"));
             // A machine without IPv6 says so at once; then IPv4 is what any client would use.
-            for address in answer.addresses {
-                attempt.facts.peer = Some((address, 0).into());
-                opened = Echoer::open(address);
+            for address in addresses {
+                attempt.facts.peer = Some(address);
+                opened = Echoer::open(address.ip());
                 if opened.as_ref().err().is_none_or(|failure| failure.kind != Kind::Unreachable) {
                     break;
                 }

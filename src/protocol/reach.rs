@@ -107,7 +107,11 @@ impl Attempt {
         Ok(socket)
     }
 
-    async fn resolve(&mut self, to: &Endpoint) -> Result<Vec<SocketAddr>, Failure> {
+    /// The addresses of a peer, as a phase: those that were given instead of resolving come first.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn resolve(&mut self, to: &Endpoint) -> Result<Vec<SocketAddr>, Failure> {
         let given = to.host.parse().ok().or_else(|| self.net.pinned(&to.host, to.port));
         if let Some(address) = given {
             if !to.ip.allows(address) {

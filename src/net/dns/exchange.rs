@@ -11,7 +11,10 @@ use tokio::{
 };
 
 use super::{Question, Reply};
-use crate::model::{Failure, Kind, Phase};
+use crate::{
+    model::{Failure, Kind, Phase},
+    net::classify,
+};
 
 /// How long a datagram may take before the question is sent again; doubles each time.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -155,20 +158,5 @@ fn random_id() -> u16 {
 }
 
 fn socket_failure(error: &io::Error) -> Failure {
-    use io::ErrorKind as K;
-    let (kind, detail) = match error.kind() {
-        K::ConnectionRefused => (Kind::Refused, "the port is closed".to_owned()),
-        K::ConnectionReset | K::BrokenPipe | K::ConnectionAborted => {
-            (Kind::Reset, "the connection was reset".to_owned())
-        }
-        K::UnexpectedEof => (Kind::ClosedEarly, "closed before the answer".to_owned()),
-        K::HostUnreachable | K::NetworkUnreachable | K::NetworkDown | K::AddrNotAvailable => {
-            (Kind::Unreachable, error.to_string())
-        }
-        K::TimedOut => (Kind::TimedOut, error.to_string()),
-        K::PermissionDenied => (Kind::NotPermitted, "the local firewall forbids it".to_owned()),
-        K::InvalidData => (Kind::TlsFailed, error.to_string()),
-        _ => (Kind::Internal, error.to_string()),
-    };
-    Failure::new(Phase::Exchange, kind, detail)
+    classify::io(Phase::Exchange, error)
 }
