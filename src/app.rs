@@ -14,6 +14,7 @@ use crate::{
     engine::{Engine, Observer},
     metrics::Metrics,
     net::Net,
+    store::{Store, StoreError},
     web::{self, WebState},
 };
 
@@ -51,6 +52,9 @@ pub enum CannotStart {
     /// The internal listener has no address.
     #[error(transparent)]
     Listen(#[from] CannotListen),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
@@ -66,6 +70,7 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
     let config::Loaded { plan, warnings } = files.read().await.map_err(CannotStart::Configuration)?;
     let listener = listen::bind(&options.listen).await?;
+    let _store = Store::open(&options.store).await?;
 
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     metrics.config_reload(true);

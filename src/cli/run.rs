@@ -33,13 +33,11 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
     let Args { listen, store, region, node } = args;
     let options = Options { config: common.config.clone(), listen, store, vantage: VantageOverrides { region, node } };
     let runtime = super::runtime()?;
-    // Spawned, so that it runs among the other tasks instead of waking a thread of its own for each of its turns.
-    let ended = runtime.block_on(async { tokio::spawn(app::run(options)).await });
+    let ended = runtime.block_on(app::run(options));
     runtime.shutdown_timeout(LEAVE_BEHIND);
     match ended {
-        Ok(Ok(())) => Ok(Exit::Good),
-        Ok(Err(CannotStart::Configuration(mistakes))) => Err(Stopped::Configuration(mistakes.to_string())),
-        Ok(Err(cannot)) => Err(Stopped::Usage(cannot.to_string())),
-        Err(fault) => Err(Stopped::Unknown(format!("cannot go on: {fault}"))),
+        Ok(()) => Ok(Exit::Good),
+        Err(CannotStart::Configuration(mistakes)) => Err(Stopped::Configuration(mistakes.to_string())),
+        Err(cannot) => Err(Stopped::Usage(cannot.to_string())),
     }
 }
