@@ -63,6 +63,7 @@ pub struct Attempt {
     phases: PhaseTimes,
     current: Option<(Phase, Instant, &'static str)>,
     socket: Option<Socket>,
+    condemned: Option<Failure>,
 }
 
 impl Attempt {
@@ -82,6 +83,7 @@ impl Attempt {
             phases: PhaseTimes::default(),
             current: None,
             socket: None,
+            condemned: None,
         }
     }
 
@@ -137,7 +139,22 @@ impl Attempt {
         let awaited = self.current.map_or("answer", |(_, _, awaited)| awaited);
         self.leave();
         self.let_go();
+        if let Some(failure) = self.condemned.take() {
+            return failure;
+        }
         Failure::new(phase, Kind::TimedOut, format!("no {awaited} within {}", Seconds(self.timeout)))
+    }
+
+    /// Notes that the attempt has failed already, though it goes on to learn more: this is what is reported should the
+    /// deadline pass before it ends.
+    pub fn condemn(&mut self, failure: Failure) {
+        self.condemned.get_or_insert(failure);
+    }
+
+    /// Begins anew within the same deadline: what was measured so far belongs to something that came to nothing.
+    pub fn forget_phases(&mut self) {
+        self.current = None;
+        self.phases = PhaseTimes::default();
     }
 
     /// Remembers the connection in use, so that the kernel can be asked about it when the attempt ends.

@@ -12,6 +12,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
+pub use http::{HttpFile, Reuse, StatusRange, Version as HttpVersion};
 pub use reach::{Endpoint, Secure};
 
 use crate::{

@@ -86,6 +86,12 @@ impl Secure {
             .map_err(|mistake| Problem::at(&format!("tls.{}", mistake.field), mistake.message))?;
         Ok(Self { tls, server_name, min_days_left: file.min_days_left })
     }
+
+    /// What to say of the attempt's certificate when it ends sooner than the probe likes.
+    #[must_use]
+    pub fn judge(&self, attempt: &Attempt) -> Option<Failure> {
+        expiring(attempt.facts.tls.as_ref()?, self.min_days_left)
+    }
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, String> {
@@ -137,8 +143,33 @@ impl Attempt {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let name = match &secure.server_name {
-            Some(name) => name.clone(),
+        let name = secure.server_name.clone();
+        self.shake_hands(secure, name, host, stream).await
+    }
+
+    /// The same with a host that the options do not name: a redirect led there.
+    ///
+    /// # Errors
+    /// Why there is no session.
+    pub async fn secure_elsewhere<S>(&mut self, secure: &Secure, host: &str, stream: S) -> Result<TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.shake_hands(secure, None, host, stream).await
+    }
+
+    async fn shake_hands<S>(
+        &mut self,
+        secure: &Secure,
+        name: Option<ServerName<'static>>,
+        host: &str,
+        stream: S,
+    ) -> Result<TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = match name {
+            Some(name) => name,
             None => server_name(host).map_err(|why| Failure::new(Phase::Tls, Kind::Internal, why))?,
         };
         self.enter(Phase::Tls, "ServerHello");
@@ -146,8 +177,8 @@ impl Attempt {
         self.leave();
         if let Some(shown) = shown {
             self.note_tls(&shown);
-            self.facts.degraded = self.facts.degraded.take().or_else(|| expiring(&shown.facts, secure.min_days_left));
             self.facts.tls = Some(shown.facts);
+            self.facts.degraded = self.facts.degraded.take().or_else(|| secure.judge(self));
         }
         done
     }
@@ -174,7 +205,7 @@ impl Attempt {
         self.gauge_with("probe_ssl_last_chain_info", "Contains SSL leaf certificate information", labels, 1.0);
         if let Some(version) = &facts.version {
             let labels = || vec![("version", format!("TLS {version}"))];
-            self.gauge_with("probe_tls_version_info", "Contains the TLS version used", labels, 1.0);
+            self.gauge_with("probe_tls_version_info", "Returns the TLS version used or NaN when unknown", labels, 1.0);
         }
     }
 }

@@ -1,0 +1,257 @@
+//! One HTTP connection: opened, used for a request, perhaps kept. HTTP/1.1 is driven by whoever waits for the answer;
+//! HTTP/2 has tasks of its own, which end with the connection.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures_util::future::Either;
+use http::Response;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+    rt::Executor,
+};
+use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
+
+use super::{
+    order::Order,
+    wire::{Marks, Stream, Wire},
+};
+use crate::{
+    model::{Connection, Failure, Kind, Phase, TlsFacts},
+    net::{Socket, classify},
+    protocol::{Attempt, Secure},
+};
+
+/// What an answer's head may be at most.
+const HEAD_AT_MOST: usize = 64 * 1024;
+
+/// What an HTTP/2 peer may send ahead of our reading.
+const WINDOW: u32 = 128 * 1024;
+
+/// How to open a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Opening<'a> {
+    /// TLS, where the order asks for it.
+    pub(super) secure: Option<&'a Secure>,
+    /// HTTP/2 without TLS, or nothing but HTTP/2 with it.
+    pub(super) http2_only: bool,
+}
+
+/// An open connection.
+pub(super) struct Line {
+    link: Link,
+    marks: Arc<Marks>,
+    socket: Socket,
+    peer: Option<std::net::SocketAddr>,
+    tls: Option<TlsFacts>,
+}
+
+enum Link {
+    // Boxed: as large as everything else together, and moved when the connection is kept.
+    Http1(http1::SendRequest<Full<Bytes>>, Box<Driver>),
+    Http2(http2::SendRequest<Full<Bytes>>, Tasks),
+}
+
+/// The other half of an HTTP/1.1 connection; `None` once it has ended.
+struct Driver(Option<http1::Connection<TokioIo<Wire>, Full<Bytes>>>);
+
+impl Driver {
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(connection) = &mut self.0
+            && Pin::new(connection).poll(cx).is_ready()
+        {
+            // How it ended is told to the request under way as well.
+            self.0 = None;
+        }
+    }
+}
+
+impl Line {
+    /// Opens a connection for an order, phase by phase, and stands in [`Phase::Request`] afterwards.
+    pub(super) async fn open(attempt: &mut Attempt, order: &Order, opening: Opening<'_>) -> Result<Self, Failure> {
+        let socket = attempt.dial(&order.endpoint).await?;
+        let (stream, http2) = match opening.secure {
+            None => (Stream::Plain(socket.clone()), opening.http2_only),
+            Some(secure) => {
+                let host = &order.endpoint.host;
+                let stream = if order.elsewhere {
+                    attempt.secure_elsewhere(secure, host, socket.clone()).await?
+                } else {
+                    attempt.secure(secure, host, socket.clone()).await?
+                };
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                if opening.http2_only && !http2 {
+                    let detail = "the server does not offer HTTP/2";
+                    return Err(Failure::new(Phase::Tls, Kind::ProtocolError, detail));
+                }
+                (Stream::Tls(Box::new(stream)), http2)
+            }
+        };
+        attempt.enter(Phase::Request, "chance to finish the request");
+        let marks = Marks::new();
+        let io = TokioIo::new(Wire { stream, marks: Arc::clone(&marks) });
+        let link = if http2 { Link::http2(io).await } else { Link::http1(io).await };
+        let link = link.map_err(|error| classify::http(Phase::Request, &error))?;
+        Ok(Self { link, marks, socket, peer: attempt.facts.peer, tls: attempt.facts.tls.clone() })
+    }
+
+    /// Enters [`Phase::Request`] on a connection that was kept; `false` when it has ended meanwhile.
+    pub(super) async fn resume(&mut self, attempt: &mut Attempt) -> bool {
+        attempt.facts.connection = Connection::Warm;
+        attempt.facts.peer = self.peer;
+        attempt.facts.tls.clone_from(&self.tls);
+        attempt.watch(self.socket.clone());
+        attempt.enter(Phase::Request, "chance to finish the request");
+        match &mut self.link {
+            Link::Http1(sender, driver) => {
+                let mut ready = pin!(sender.ready());
+                let ready = poll_fn(|cx| {
+                    driver.poll(cx);
+                    match ready.as_mut().poll(cx) {
+                        // A connection that does not become ready at once still has something of the last answer to
+                        // come: not one to measure with.
+                        Poll::Pending => Poll::Ready(false),
+                        Poll::Ready(ready) => Poll::Ready(ready.is_ok()),
+                    }
+                });
+                ready.await && driver.0.is_some()
+            }
+            Link::Http2(sender, _) => sender.is_ready(),
+        }
+    }
+
+    /// Sends an order and waits for the head of the answer; stands in [`Phase::Transfer`] afterwards.
+    pub(super) async fn send(&mut self, attempt: &mut Attempt, order: &Order) -> Result<Response<Incoming>, Failure> {
+        self.marks.begin();
+        let response = match &mut self.link {
+            Link::Http1(sender, _) => Either::Left(sender.send_request(order.request(false))),
+            Link::Http2(sender, _) => Either::Right(sender.send_request(order.request(true))),
+        };
+        match self.drive(attempt, response).await {
+            Ok(response) => {
+                if attempt.present_phase() != Phase::Transfer {
+                    // On HTTP/2 the first byte is whatever frame comes first; the head is what was asked for.
+                    self.answered(attempt, tokio::time::Instant::now());
+                }
+                Ok(response)
+            }
+            Err(error) => Err(classify::http(attempt.present_phase(), &error)),
+        }
+    }
+
+    /// The next piece of a body; `None` at its end.
+    pub(super) async fn next(&mut self, attempt: &mut Attempt, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+        loop {
+            match self.drive(attempt, body.frame()).await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(error)) => return Err(classify::http(Phase::Transfer, &error)),
+            }
+        }
+    }
+
+    /// Whether the last request got any answer on this connection.
+    pub(super) fn answered_anything(&self) -> bool {
+        self.marks.answered().is_some()
+    }
+
+    /// Waits for something while the connection is driven, and moves the attempt from phase to phase meanwhile.
+    async fn drive<T>(&mut self, attempt: &mut Attempt, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let marks = Arc::clone(&self.marks);
+        poll_fn(|cx| {
+            let http1 = match &mut self.link {
+                Link::Http1(_, driver) => {
+                    driver.poll(cx);
+                    true
+                }
+                Link::Http2(..) => {
+                    marks.waker.register(cx.waker());
+                    false
+                }
+            };
+            let polled = work.as_mut().poll(cx);
+            if attempt.present_phase() == Phase::Request
+                && let Some(written) = marks.written()
+            {
+                attempt.enter_at(Phase::FirstByte, "answer", written);
+            }
+            if http1
+                && attempt.present_phase() != Phase::Transfer
+                && let Some(answered) = marks.answered()
+            {
+                attempt.enter_at(Phase::Transfer, "end of the answer", answered);
+            }
+            polled
+        })
+        .await
+    }
+
+    fn answered(&self, attempt: &mut Attempt, at: tokio::time::Instant) {
+        if let (Phase::Request, Some(written)) = (attempt.present_phase(), self.marks.written()) {
+            attempt.enter_at(Phase::FirstByte, "answer", written);
+        }
+        attempt.enter_at(Phase::Transfer, "end of the answer", at);
+    }
+}
+
+impl Link {
+    async fn http1(io: TokioIo<Wire>) -> hyper::Result<Self> {
+        let (sender, connection) = http1::Builder::new().max_buf_size(HEAD_AT_MOST).handshake(io).await?;
+        Ok(Self::Http1(sender, Box::new(Driver(Some(connection)))))
+    }
+
+    async fn http2(io: TokioIo<Wire>) -> hyper::Result<Self> {
+        let tasks = Tasks::default();
+        let (sender, connection) = http2::Builder::new(tasks.clone())
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .handshake(io)
+            .await?;
+        tasks.execute(async move {
+            // How it ended is told to the request under way as well.
+            let _ = connection.await;
+        });
+        Ok(Self::Http2(sender, tasks))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Self::Http2(_, tasks) = self {
+            tasks.stop();
+        }
+    }
+}
+
+/// The tasks of an HTTP/2 connection: hyper would let them live on with a silent peer.
+#[derive(Clone, Default)]
+struct Tasks(Arc<Mutex<Vec<AbortHandle>>>);
+
+impl Tasks {
+    fn stop(&self) {
+        for task in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, work: F) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(tokio::spawn(work).abort_handle());
+    }
+}

@@ -1,0 +1,181 @@
+//! What to ask, and whom: prepared once for the probe's own URL, and made anew for each redirect.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use http_body_util::Full;
+use url::{Position, Url};
+
+use super::{HttpFile, Ip, Problem};
+use crate::protocol::Endpoint;
+
+/// A request in the forms of both HTTP versions, and where it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    pub(super) url: Url,
+    pub(super) endpoint: Endpoint,
+    pub(super) https: bool,
+    /// Whether a redirect led to another host: the probe's TLS name is not meant for it.
+    pub(super) elsewhere: bool,
+    http1: Request<()>,
+    http2: Request<()>,
+    body: Bytes,
+}
+
+impl Order {
+    /// The order that a probe gives.
+    pub(super) fn of(file: &HttpFile) -> Result<Self, Problem> {
+        let method = Method::from_bytes(file.method.as_bytes())
+            .map_err(|_| Problem::at("method", format!("`{}` is not an HTTP method", file.method)))?;
+        if !file.url.username().is_empty() || file.url.password().is_some() {
+            return Err(Problem::at("url", "a URL is shown in many places and must not hold a credential")
+                .help("give it as a header: `headers: { Authorization: \"…\" }`"));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("usoryou/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        if file.expect.wants_body() {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        for (name, value) in &file.headers {
+            let path = format!("headers.{name}");
+            let name: HeaderName =
+                name.parse().map_err(|_| Problem::at(&path, format!("`{name}` is not a header name")))?;
+            let mut value = HeaderValue::from_str(value.reveal())
+                .map_err(|_| Problem::at(&path, "the value holds characters that a header cannot carry"))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let body = file.body.as_ref().map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.reveal().as_bytes()));
+        Self::to(file.url.clone(), file.ip, method, &headers, body).map_err(|why| Problem::at("url", why))
+    }
+
+    fn to(url: Url, ip: Ip, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Self, String> {
+        let https = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            other => return Err(format!("`{other}` is not a scheme of HTTP: write http:// or https://")),
+        };
+        let shown_host = url.host_str().filter(|host| !host.is_empty()).ok_or("the URL names no host")?;
+        let host = shown_host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port_or_known_default().ok_or("the URL names no port")?;
+        let authority = url.port().map_or_else(|| shown_host.to_owned(), |port| format!("{shown_host}:{port}"));
+        let path = &url[Position::BeforePath..Position::AfterQuery];
+
+        let unfit = |_| "the URL cannot be sent as it is".to_owned();
+        let mut http1 = Request::new(());
+        *http1.method_mut() = method.clone();
+        *http1.uri_mut() = path.parse().map_err(unfit)?;
+        *http1.headers_mut() = headers.clone();
+        if !headers.contains_key(header::HOST) {
+            let value = HeaderValue::from_str(&authority).map_err(|_| "the host cannot be sent as it is")?;
+            http1.headers_mut().insert(header::HOST, value);
+        }
+
+        // HTTP/2 has the host in the URI (`:authority`), also where the probe asks for another by header.
+        let mut http2 = Request::new(());
+        *http2.version_mut() = http::Version::HTTP_2;
+        *http2.method_mut() = method;
+        *http2.headers_mut() = headers.clone();
+        let asked = http2.headers_mut().remove(header::HOST);
+        let authority = asked.as_ref().and_then(|value| value.to_str().ok()).unwrap_or(&authority);
+        let uri = Uri::builder().scheme(url.scheme()).authority(authority).path_and_query(path).build();
+        *http2.uri_mut() = uri.map_err(|_| "the URL cannot be sent as it is")?;
+
+        let endpoint = Endpoint { host, port, ip };
+        Ok(Self { url, endpoint, https, elsewhere: false, http1, http2, body })
+    }
+
+    /// A copy to send on a connection.
+    pub(super) fn request(&self, http2: bool) -> Request<Full<Bytes>> {
+        let form = if http2 { &self.http2 } else { &self.http1 };
+        form.clone().map(|()| Full::new(self.body.clone()))
+    }
+
+    /// The order that a redirect leads to (RFC 9110 §15.4): what is meant for this host alone stays behind.
+    pub(super) fn redirected(&self, status: u16, location: &HeaderValue) -> Result<Self, String> {
+        let location = location.to_str().map_err(|_| "the redirect leads to something unreadable")?;
+        let url = self.url.join(location).map_err(|_| "the redirect leads to something that is no URL")?;
+        let mut headers = self.http1.headers().clone();
+        headers.remove(header::HOST);
+        let same_host = url.host_str() == self.url.host_str();
+        let same_origin = same_host && url.origin() == self.url.origin();
+        if !same_origin {
+            for credential in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
+                headers.remove(credential);
+            }
+        }
+        let method = self.http1.method();
+        let asks_for_get =
+            (status == 303 && method != Method::HEAD) || (matches!(status, 301 | 302) && method == Method::POST);
+        let (method, body) = if asks_for_get {
+            for about_body in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LENGTH] {
+                headers.remove(about_body);
+            }
+            (Method::GET, Bytes::new())
+        } else {
+            (method.clone(), self.body.clone())
+        };
+        let mut next = Self::to(url, self.endpoint.ip, method, &headers, body)
+            .map_err(|why| format!("the redirect cannot be followed: {why}"))?;
+        next.elsewhere = self.elsewhere || !same_host;
+        Ok(next)
+    }
+
+    /// The URL for people: without credentials, query and fragment.
+    pub(super) fn shown(&self) -> String {
+        let authority = &self.url[Position::BeforeHost..Position::AfterPort];
+        format!("{}://{authority}{}", self.url.scheme(), self.url.path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(url: &str) -> Order {
+        let mut file = HttpFile::get(url.parse().unwrap());
+        file.headers.insert("Authorization".to_owned(), crate::model::Secret::new("Bearer x"));
+        Order::of(&file).unwrap()
+    }
+
+    fn redirect(from: &str, to: &str) -> Result<Order, String> {
+        order(from).redirected(302, &HeaderValue::from_str(to).unwrap())
+    }
+
+    #[test]
+    fn the_url_for_people_tells_no_secret() {
+        assert_eq!(order("https://a.test:8443/x/y?token=1#z").shown(), "https://a.test:8443/x/y");
+        let refused = Order::of(&HttpFile::get("http://me:secret@a.test/".parse().unwrap())).unwrap_err();
+        assert_eq!(refused.path, ["url"]);
+        assert!(!refused.message.contains("secret"));
+    }
+
+    #[test]
+    fn each_version_has_its_form() {
+        let order = order("https://a.test:8443/x?y=1#z");
+        assert_eq!(order.request(false).uri(), "/x?y=1");
+        assert_eq!(order.request(false).headers()["host"], "a.test:8443");
+        assert_eq!(order.request(true).uri(), "https://a.test:8443/x?y=1");
+        assert!(!order.request(true).headers().contains_key("host"));
+    }
+
+    #[test]
+    fn a_credential_stays_with_its_origin() {
+        let kept = redirect("https://a.test/x", "/y").unwrap();
+        assert!(kept.request(false).headers().contains_key("authorization"));
+        assert!(!kept.elsewhere);
+        for away in ["https://b.test/", "//b.test/", "http://a.test/x", "https://a.test:444/"] {
+            let next = redirect("https://a.test/x", away).unwrap();
+            assert!(!next.request(false).headers().contains_key("authorization"), "{away}");
+        }
+        let next = redirect("https://a.test/x", "http://b.test:81/").unwrap();
+        assert_eq!(next.request(false).headers()["host"], "b.test:81");
+        assert!(next.elsewhere);
+    }
+
+    #[test]
+    fn a_redirect_to_another_protocol_is_not_followed() {
+        assert!(redirect("https://a.test/", "ftp://a.test/").is_err());
+        assert!(redirect("https://a.test/", "mailto:a@a.test").is_err());
+    }
+}
