@@ -1,6 +1,7 @@
 //! Fake servers and small things that tests share.
 
 pub mod peers;
+pub mod program;
 pub mod site;
 
 pub use peers::peer;
