@@ -29,6 +29,8 @@ pub(super) fn init(common: &Common) {
             .with(layer.with_ansi(common.color.on(&io::stderr())).with_target(common.verbose > 0).with_timer(Seconds))
             .try_init(),
     };
+    // A panic is a line of the log like any other, whatever the format.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("a fault of our own: {panic}")));
 }
 
 /// `2026-11-22T10:32:05Z`: what people read.

@@ -1,7 +1,7 @@
 //! One run of one probe: attempts under one absolute deadline, and an observation of whatever happened. `run`, `check`
 //! and `GET /probe` share this one path. Must not know when runs are due or what becomes of observations.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
@@ -101,7 +101,7 @@ impl Observer {
         let look = AssertUnwindSafe(probe.check.look(&mut attempt)).catch_unwind();
         let ended = match tokio::time::timeout_at(turn.deadline, look).await {
             Ok(Ok(looked)) => looked,
-            Ok(Err(panic)) => Err(panicked(probe, panic.as_ref())),
+            Ok(Err(_panic)) => Err(panicked()),
             Err(_) => Err(attempt.timed_out()),
         };
         attempt.leave();
@@ -175,8 +175,7 @@ struct Turn {
     deadline: Instant,
 }
 
-fn panicked(probe: &Probe, panic: &(dyn Any + Send)) -> Failure {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(probe = &*probe.name, "the check panicked: {}", text.unwrap_or("without a word"));
+/// What the panic said is in the log already: the process's panic hook has written it.
+fn panicked() -> Failure {
     Failure::new(Phase::Exchange, Kind::Internal, "the check stopped with a fault of our own, see the log")
 }
