@@ -292,3 +292,81 @@ fn explain(bytes: &[u8]) -> Option<String> {
         (word, said) => format!("{word}: {said}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A good answer: an alias, an address, a mail exchange, a text, and an extended error.
+    fn good(question: &Question) -> Vec<u8> {
+        use hickory_proto::rr::rdata::{CNAME, MX, TXT};
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let mut message = Message::response(7, OpCode::Query);
+        message.add_query(Query::query(question.name.clone(), question.record_type));
+        for data in [
+            RData::CNAME(CNAME(name("b.example."))),
+            RData::A("192.0.2.1".parse().unwrap()),
+            RData::MX(MX::new(10, name("mail.a.example."))),
+            RData::TXT(TXT::new(vec!["hello".to_owned()])),
+        ] {
+            message.add_answer(Record::from_rdata(question.name.clone(), 60, data));
+        }
+        let mut edns = Edns::new();
+        edns.options_mut().insert(EdnsOption::Unknown(15, vec![0, 6, b'x', 0x1b, b'y']));
+        message.set_edns(edns);
+        message.to_vec().unwrap()
+    }
+
+    fn question() -> Question {
+        Question::new("a.example", RecordType::A, Extension::Edns).unwrap()
+    }
+
+    /// Everything that is ever asked of an answer.
+    fn use_up(reply: &Reply) -> (Vec<String>, Option<String>) {
+        let _ = (reply.addresses(), reply.min_ttl(), reply.serial(), reply.answers_type(RecordType::A));
+        (reply.texts().collect(), reply.explanation())
+    }
+
+    #[test]
+    fn an_answer_speaks_as_a_zone_file_does_and_its_explanation_stays_on_one_line() {
+        let reply = question().read(&good(&question()), 7).unwrap().unwrap();
+        let (texts, explanation) = use_up(&reply);
+        assert_eq!(texts, ["b.example.", "192.0.2.1", "10 mail.a.example.", "hello"]);
+        assert_eq!(explanation.as_deref(), Some("DNSSEC bogus: xy"));
+    }
+
+    #[test]
+    fn an_address_is_asked_for_by_its_reverse_name() {
+        let reverse = |text| Question::new(text, RecordType::PTR, Extension::Without).unwrap().name.to_string();
+        assert_eq!(reverse("192.0.2.1"), "1.2.0.192.in-addr.arpa.");
+        assert_eq!(reverse("a.example"), "a.example.");
+        assert!(Question::new(&"a".repeat(64), RecordType::A, Extension::Edns).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_read_without_panic(mut bytes: Vec<u8>, raw: bool) {
+            if !raw && bytes.len() > 2 {
+                bytes[..2].copy_from_slice(&7_u16.to_be_bytes());
+                bytes[2] |= 0x80;
+            }
+            if let Ok(Some(reply)) = question().read(&bytes, 7) {
+                use_up(&reply);
+            }
+        }
+
+        #[test]
+        fn a_good_answer_with_some_bytes_changed_is_read_without_panic(changes: Vec<(prop::sample::Index, u8)>) {
+            let mut bytes = good(&question());
+            for (place, byte) in changes {
+                let place = 2 + place.index(bytes.len() - 2);
+                bytes[place] = byte;
+            }
+            if let Ok(Some(reply)) = question().read(&bytes, 7) {
+                use_up(&reply);
+            }
+        }
+    }
+}
