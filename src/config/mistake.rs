@@ -1,5 +1,5 @@
-//! Mistakes in a configuration: what is wrong, where, and what to do about it. Knows positions and words; how they look
-//! on a terminal is `render.rs`.
+//! Mistakes in a configuration: what is wrong, where, and what to do about it. They hold no more of the file than may
+//! be shown; how they look on a terminal is `render.rs`.
 
 use std::{ops::Range, sync::Arc};
 
@@ -14,27 +14,42 @@ pub enum Severity {
 }
 
 /// One thing that is wrong with a configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Mistake {
     /// How much it matters.
     pub severity: Severity,
     /// What is wrong, and what was expected.
     pub message: String,
     /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// Bytes of the file that it is about; `None` when it is about the file as a whole.
-    pub at: Option<Range<usize>>,
-    /// Another place that explains it.
-    pub see: Option<(Range<usize>, String)>,
+    /// Where; `None` when it is about the file as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
-/// Everything that is wrong with a file: errors first, in the order of the file. `Display` is what people read, without
-/// colour and with secrets masked.
-#[derive(Debug, Clone)]
+/// A place in a file, and its line as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line with secrets masked and without its comment.
+    pub text: String,
+    /// What to mark in `text`, in bytes.
+    #[serde(skip)]
+    pub mark: Range<usize>,
+}
+
+/// Everything that is wrong with a file: errors first, then in the order of the file. `Display` is what people read,
+/// without colour.
+#[derive(Debug, Clone, serde::Serialize)]
 pub struct Mistakes {
     /// Name of the file as it was given.
     pub file: Arc<str>,
     /// The mistakes.
+    #[serde(rename = "mistakes")]
     pub list: Vec<Mistake>,
 }
 
@@ -44,11 +59,11 @@ impl Mistakes {
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
-}
 
-impl std::fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.list.iter().try_for_each(|mistake| writeln!(f, "{}", mistake.message))
+    /// How many of a severity there are.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|mistake| mistake.severity == severity).count()
     }
 }
 

@@ -1,14 +1,28 @@
 //! `probes.yaml` to a [`Plan`]: file shape, rules that cross fields, and the immutable result. Only `file.rs` and below
 //! know YAML; nobody outside sees anything but the plan and the list of mistakes.
 
+mod build;
+mod decode;
+mod fault;
+mod file;
+mod interpolate;
 mod mistake;
+mod parse;
 mod plan;
+mod render;
+mod rules;
+mod schema;
+mod sight;
+mod tree;
+mod value;
+mod wrong;
 
-use std::{path::Path, sync::Arc};
+use std::{io::Read as _, path::Path, sync::Arc};
 
 pub use mistake::{Mistake, Mistakes, Severity};
 pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe, Route};
 
+use self::{build::Workshop, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight};
 use crate::net::Net;
 
 /// What the command line says about the vantage point; it wins over the file.
@@ -34,15 +48,73 @@ pub struct Loaded {
 /// Every mistake in it (and the warnings), ready to be shown. A file that cannot be read is one mistake.
 pub fn read(
     path: &Path,
-    _env: &dyn Fn(&str) -> Option<String>,
-    _net: &Arc<Net>,
-    _vantage: &VantageOverrides,
+    env: &dyn Fn(&str) -> Option<String>,
+    net: &Arc<Net>,
+    vantage: &VantageOverrides,
 ) -> Result<Loaded, Mistakes> {
-    Err(Mistakes { file: path.to_string_lossy().into(), list: Vec::new() })
+    let name: Arc<str> = path.to_string_lossy().into();
+    let text = match text_of(path) {
+        Ok(text) => text,
+        Err(message) => {
+            let mistake = Mistake { severity: Severity::Error, message, help: None, place: None };
+            return Err(Mistakes { file: name, list: vec![mistake] });
+        }
+    };
+    let schema = schema();
+    let (tree, mut faults) = parse::parse(&text);
+    let Some(mut tree) = tree else {
+        return Err(mistakes(name, faults, &Sight::blind(&text, &schema)));
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (more, bad) = interpolate::fill(&mut tree, &Sources { env, folder, text: &text });
+    faults.extend(more);
+    let mut decoded = decode::decode::<file::File>(&tree, bad, &Shapes::of(&schema));
+    faults.append(&mut decoded.faults);
+    let mut plan = None;
+    if let Some(file) = &decoded.value {
+        let whole = faults.is_empty();
+        faults.extend(rules::check(&rules::Facts { tree: &tree, file, whole }));
+        let mut workshop = Workshop { tree: &tree, file, net, text: &text, vantage, env, faults: Vec::new() };
+        plan = Some(workshop.plan());
+        faults.append(&mut workshop.faults);
+    }
+    let is_usable = faults.iter().all(|fault| fault.severity == Severity::Warning);
+    let list = mistakes(name, faults, &Sight::of(&text, &tree, &decoded));
+    match plan {
+        Some(plan) if is_usable => Ok(Loaded { plan: Arc::new(plan), warnings: list }),
+        _ => Err(list),
+    }
 }
 
 /// The JSON Schema (2020-12) of `probes.yaml`.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    serde_json::Value::Null
+    schema::schema()
+}
+
+/// The text of a file, or why there is none.
+fn text_of(path: &Path) -> Result<String, String> {
+    let cannot = |why: String| format!("cannot read the configuration `{}`: {why}", path.display());
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(parse::MAX_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| cannot(interpolate::reason(&error)))?;
+    if bytes.len() as u64 > parse::MAX_BYTES {
+        return Err(cannot(format!("it is larger than {} KiB", parse::MAX_BYTES / 1024)));
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| cannot(format!("it is not UTF-8 text (byte {})", error.utf8_error().valid_up_to())))
+}
+
+fn mistakes(file: Arc<str>, mut faults: Vec<Fault>, sight: &Sight<'_>) -> Mistakes {
+    faults.sort_by_key(|fault| (fault.severity, fault.at.as_ref().map(|at| at.start)));
+    // What an alias repeats is looked at more than once, but was written once.
+    faults.dedup();
+    let place = |fault: Fault| Mistake {
+        severity: fault.severity,
+        message: fault.message,
+        help: fault.help,
+        place: fault.at.as_ref().map(|at| sight.place(at)),
+    };
+    Mistakes { file, list: faults.into_iter().map(place).collect() }
 }

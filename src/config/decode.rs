@@ -1,0 +1,231 @@
+//! A tree to a typed shape, collecting every mistake. Serde stops at the first, so a value that does not decode is noted
+//! and left out, and the rest is decoded again, until it fits. Must not know any key of `probes.yaml`.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    fault::{Fault, did_you_mean},
+    tree::{Content, Id, Tree},
+    value::Value,
+    wrong::Wrong,
+};
+
+/// More mistakes than this are not looked for: nobody reads on, and each costs a pass.
+const MOST_FAULTS: usize = 100;
+
+/// What became of a tree.
+pub(super) struct Decoded<T> {
+    /// The shape without what is wrong; `None` when nothing is left of it.
+    pub(super) value: Option<T>,
+    pub(super) faults: Vec<Fault>,
+    /// Values that were looked at as something else than a secret; only these may be shown …
+    pub(super) shown: HashSet<Id>,
+    /// … unless they were also looked at as a secret.
+    pub(super) secret: HashSet<Id>,
+}
+
+/// Decodes a tree; `bad` are values that are known to be wrong and have been reported.
+pub(super) fn decode<T: DeserializeOwned>(tree: &Tree, bad: HashSet<Id>, shapes: &Shapes) -> Decoded<T> {
+    let state = RefCell::new(State { bad, ..State::default() });
+    let decoder = Decoder { tree, shapes, state: &state };
+    let mut value = None;
+    while state.borrow().faults.len() < MOST_FAULTS {
+        match T::deserialize(Value::new(&decoder, tree.root)) {
+            Ok(whole) => {
+                // A value that was wrong as it is, and is right as it is written.
+                if decoder.give_up_veiled() {
+                    continue;
+                }
+                value = Some(whole);
+                break;
+            }
+            Err(wrong) => {
+                if !decoder.note(wrong) {
+                    break;
+                }
+            }
+        }
+    }
+    let state = state.into_inner();
+    Decoded { value, faults: state.faults, shown: state.shown, secret: state.secret }
+}
+
+/// What all deserializers of one run share.
+pub(super) struct Decoder<'t> {
+    pub(super) tree: &'t Tree,
+    shapes: &'t Shapes,
+    state: &'t RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Left out from now on.
+    bad: HashSet<Id>,
+    /// Decoded from what stands in the file, so that the message about them does not show what was filled in.
+    veiled: HashSet<Id>,
+    told: HashSet<Range<usize>>,
+    faults: Vec<Fault>,
+    shown: HashSet<Id>,
+    secret: HashSet<Id>,
+}
+
+impl Decoder<'_> {
+    pub(super) fn is_bad(&self, id: Id) -> bool {
+        self.state.borrow().bad.contains(&id)
+    }
+
+    /// Whether a value is to be decoded as it stands in the file.
+    pub(super) fn is_veiled(&self, id: Id) -> bool {
+        self.state.borrow().veiled.contains(&id)
+    }
+
+    pub(super) fn looked_at(&self, id: Id, secret: bool) {
+        let mut state = self.state.borrow_mut();
+        if secret {
+            state.secret.insert(id)
+        } else {
+            state.shown.insert(id)
+        };
+    }
+
+    /// Reports a key that nobody asked for, and leaves its value out.
+    pub(super) fn unknown_key(&self, map: Id, key: &str, value: Id, known: &[&'static str]) {
+        let free = || known.iter().copied().filter(|one| self.tree.get(map, one).is_none());
+        let help = did_you_mean(key, free()).or_else(|| did_you_mean(key, known.iter().copied()));
+        let help = help.unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+        let at = self.tree.node(value).key_span.clone().unwrap_or_else(|| self.tree.place(value));
+        self.leave_out(value, Fault::error(at, format!("unknown key `{}`", shown_key(key))).help(help));
+    }
+
+    /// Reports a mistake once and leaves the value out.
+    pub(super) fn leave_out(&self, value: Id, fault: Fault) {
+        let mut state = self.state.borrow_mut();
+        state.bad.insert(value);
+        state.tell(fault);
+    }
+
+    /// Reports the keys that a mapping must have and has not.
+    pub(super) fn missing_keys(&self, map: Id, fields: &[&'static str]) {
+        let missing: Vec<&str> = self.shapes.required(fields).filter(|key| self.tree.get(map, key).is_none()).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        let message = format!("{} {verb} missing", listed(&missing, "and"));
+        self.state.borrow_mut().tell(Fault::error(self.tree.place(map), message));
+    }
+
+    /// Notes why decoding stopped; `false` when there is nothing left to decode.
+    fn note(&self, wrong: Wrong) -> bool {
+        let id = wrong.at.unwrap_or(self.tree.root);
+        let mut state = self.state.borrow_mut();
+        if let Content::Scalar(scalar) = &self.tree.node(id).content
+            && scalar.written.is_some()
+            && !state.veiled.contains(&id)
+        {
+            // The message may repeat what was filled in: ask for one about what stands in the file.
+            return state.veiled.insert(id);
+        }
+        // A key that is there and was left out is not missing.
+        let follows = wrong.missing.is_some_and(|key| self.tree.get(id, key).is_some());
+        if !wrong.told && !follows {
+            let fault = Fault::error(self.tree.place(id), self.in_words(id, wrong.message)).maybe_help(wrong.help);
+            state.tell(fault);
+        }
+        state.bad.insert(id) && id != self.tree.root
+    }
+
+    /// Reports values that decode only as they are written; `true` when there were any.
+    fn give_up_veiled(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let left: Vec<Id> = state.veiled.difference(&state.bad).copied().collect();
+        for &id in &left {
+            if let Content::Scalar(scalar) = &self.tree.node(id).content {
+                let written = scalar.written.as_deref().unwrap_or_default();
+                state.tell(Fault::error(self.tree.place(id), format!("what `{written}` stands for does not fit here")));
+            }
+            state.bad.insert(id);
+        }
+        !left.is_empty()
+    }
+
+    /// Takes a repetition of the value out of a message; it may be long, and it stands right below.
+    fn in_words(&self, id: Id, message: String) -> String {
+        match &self.tree.node(id).content {
+            Content::Scalar(scalar) => match message.strip_suffix(&format!(": {:?}", &*scalar.text)) {
+                Some(reason) => format!("this is not a URL: {reason}"),
+                None => message,
+            },
+            _ => message,
+        }
+    }
+}
+
+impl State {
+    fn tell(&mut self, fault: Fault) {
+        // An anchored value is decoded at each use, but was written once.
+        if fault.at.as_ref().is_none_or(|at| self.told.insert(at.clone())) {
+            self.faults.push(fault);
+        }
+    }
+}
+
+/// Which keys each mapping must have, taken from the JSON Schema: serde itself names only the first that is missing.
+pub(super) struct Shapes(HashMap<Vec<String>, Vec<String>>);
+
+impl Shapes {
+    pub(super) fn of(schema: &serde_json::Value) -> Self {
+        let mut shapes = HashMap::new();
+        collect(schema, &mut shapes);
+        Self(shapes)
+    }
+
+    /// The required ones of a set of fields.
+    fn required(&self, fields: &[&'static str]) -> impl Iterator<Item = &str> {
+        let mut set: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
+        set.sort_unstable();
+        self.0.get(&set).into_iter().flatten().map(String::as_str)
+    }
+}
+
+fn collect(schema: &serde_json::Value, shapes: &mut HashMap<Vec<String>, Vec<String>>) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+                let mut fields: Vec<String> = properties.keys().cloned().collect();
+                fields.sort_unstable();
+                let required = object.get("required").and_then(|required| required.as_array()).into_iter().flatten();
+                let required = required.filter_map(|key| key.as_str().map(str::to_owned)).collect();
+                shapes.insert(fields, required);
+            }
+            object.values().for_each(|inner| collect(inner, shapes));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|inner| collect(inner, shapes)),
+        _ => {}
+    }
+}
+
+/// A key as it may be shown: what is not a word may be a value, even a secret, that lost its key.
+pub(super) fn shown_key(key: &str) -> &str {
+    let is_word =
+        key.len() <= 64 && key.chars().all(|c| c.is_alphanumeric() || "_-. <>/".contains(c)) && !key.contains("//");
+    if is_word { key } else { "***" }
+}
+
+/// `a`, `b` and `c`.
+pub(super) fn listed(words: &[&str], and: &str) -> String {
+    match words {
+        [] => String::new(),
+        [one] => format!("`{one}`"),
+        [most @ .., last] => {
+            let most: Vec<String> = most.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} {and} `{last}`", most.join(", "))
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The shape of `probes.yaml`: names and types of all keys, defaults in words. What is required is an `Option` here, so
+//! that one missing key hides no other mistake; the schema says that it is required, and `decode.rs` reports it.
+//! Knows no rule that looks at more than one value.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::value::At;
+use crate::{
+    model::{PartyKind, Secret},
+    notify::ChannelFile,
+    protocol::{CheckFile, Span},
+};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    /// Where this agent looks from.
+    pub(super) vantage: VantageFile,
+    /// What probes use that do not say it themselves.
+    pub(super) defaults: DefaultsFile,
+    /// Who answers for what.
+    #[schemars(required)]
+    pub(super) parties: Option<BTreeMap<String, At<PartyFile>>>,
+    /// What to look at, how and how often.
+    #[schemars(required)]
+    pub(super) probes: Option<Vec<At<ProbeFile>>>,
+    /// When and whom to tell.
+    pub(super) alerts: AlertsFile,
+    /// Planned windows in which nobody is paged.
+    pub(super) maintenance: Vec<MaintenanceFile>,
+    /// How much history to keep.
+    pub(super) store: StoreFile,
+    /// Runs under way at once, at most (512).
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(super) concurrency: Option<At<u32>>,
+    /// Hubs to report to; left out: a hub inside of this process.
+    pub(super) hub: HubFile,
+}
+
+/// Where this agent looks from.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct VantageFile {
+    /// Region (`local`).
+    pub(super) region: Option<At<String>>,
+    /// Node (the host's name).
+    pub(super) node: Option<At<String>>,
+    /// The cloud that this vantage point itself stands on.
+    pub(super) hosted_on: Option<At<String>>,
+}
+
+/// What probes use that do not say it themselves.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DefaultsFile {
+    /// From one start to the next (10s).
+    pub(super) interval: Option<At<Span>>,
+    /// Deadline of a run (5s, or the interval where that is shorter).
+    pub(super) timeout: Option<At<Span>>,
+}
+
+/// Who answers for a thing.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartyFile {
+    /// `us`: our own service. `provider`: a third party. `control`: an unrelated place that tells whether our own
+    /// network works.
+    #[schemars(required)]
+    pub(super) kind: Option<PartyKind>,
+    /// Name for people (the key).
+    #[serde(default)]
+    pub(super) name: Option<At<String>>,
+    /// Parties without which this one cannot work.
+    #[serde(default)]
+    pub(super) depends_on: Vec<At<String>>,
+    /// Where the party tells its own state; not read by this version.
+    #[serde(default)]
+    pub(super) status_feed: Option<At<BTreeMap<String, String>>>,
+}
+
+/// One way to look at a party's product.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProbeFile {
+    /// Unique name: letters, digits, `.`, `_`, `-`.
+    #[schemars(required)]
+    pub(super) name: Option<At<String>>,
+    /// Whom a failure is about.
+    #[schemars(required)]
+    pub(super) party: Option<At<String>>,
+    /// Which part of the party, where its parts fail on their own.
+    #[serde(default)]
+    pub(super) product: Option<At<String>>,
+    /// From one start to the next.
+    #[serde(default)]
+    pub(super) interval: Option<At<Span>>,
+    /// Deadline of a run; at most the interval.
+    #[serde(default)]
+    pub(super) timeout: Option<At<Span>>,
+    /// What to do: exactly one kind of check.
+    #[schemars(required)]
+    pub(super) check: Option<At<CheckFile>>,
+}
+
+/// When and whom to tell.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AlertsFile {
+    /// Bad rounds in a row before an incident opens (3).
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) open_after: Option<At<u32>>,
+    /// Good rounds in a row before it closes (5).
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) close_after: Option<At<u32>>,
+    /// Ways to tell people, by name.
+    pub(super) channels: BTreeMap<String, At<ChannelFile>>,
+    /// Who hears of what.
+    pub(super) routes: Vec<RouteFile>,
+}
+
+/// Who hears of what: all filters that are given must match.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteFile {
+    /// Name of a channel.
+    #[schemars(required)]
+    pub(super) to: Option<At<String>>,
+    /// Only incidents of this party.
+    #[serde(default)]
+    pub(super) party: Option<At<String>>,
+}
+
+/// A planned window that repeats.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaintenanceFile {
+    /// Party that is worked on.
+    #[schemars(required)]
+    pub(super) party: Option<At<String>>,
+    /// When a window begins: minute, hour, day of month, month, day of week.
+    #[schemars(required)]
+    pub(super) cron: Option<At<String>>,
+    /// How long it lasts.
+    #[schemars(required)]
+    pub(super) duration: Option<At<Span>>,
+    /// The zone in which `cron` is meant (`UTC`).
+    #[serde(default)]
+    pub(super) time_zone: Option<At<String>>,
+    /// Why.
+    #[serde(default)]
+    pub(super) note: Option<String>,
+}
+
+/// How much history to keep: whichever limit is reached first.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct StoreFile {
+    /// Oldest observation (30d).
+    pub(super) max_age: Option<At<Span>>,
+    /// Size of the store (2GB).
+    pub(super) max_size: Option<At<Size>>,
+}
+
+/// Hubs to report to.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HubFile {
+    /// Addresses of the hubs; this version has none to report to.
+    pub(super) urls: Option<At<Vec<String>>>,
+    /// What the hubs know this agent by.
+    pub(super) token: Option<At<Secret>>,
+}
+
+/// A size as people write it: `500MB`, `2GB`, `1.5GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl std::str::FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("`{text}` is not a size: write a number and a unit, such as 500MB, 2GB or 1.5GiB");
+        let unit = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(expected)?;
+        let (number, unit) = text.split_at(unit);
+        let bytes_each: f64 = match unit.trim() {
+            "kB" | "KB" => 1e3,
+            "MB" => 1e6,
+            "GB" => 1e9,
+            "TB" => 1e12,
+            "KiB" => 1024.0,
+            "MiB" => 1024.0 * 1024.0,
+            "GiB" => 1024.0 * 1024.0 * 1024.0,
+            "TiB" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+            _ => return Err(expected()),
+        };
+        let bytes = number.parse::<f64>().map_err(|_| expected())? * bytes_each;
+        if bytes > 1e18 {
+            return Err(format!("`{text}` is larger than any disk"));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and small enough")]
+        Ok(Self(bytes as u64))
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": r"^[0-9.]+ ?([kKMGT]B|[KMGT]iB)$|\$\{",
+            "examples": ["500MB", "2GB"]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        for (written, bytes) in [
+            ("2GB", Some(2_000_000_000)),
+            ("1.5KiB", Some(1536)),
+            ("500 MB", Some(500_000_000)),
+            ("2", None),
+            ("GB", None),
+            ("2G", None),
+            ("999999999TB", None),
+        ] {
+            assert_eq!(written.parse::<Size>().ok().map(|size| size.0), bytes, "{written}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What of the file may be shown to people: keys, marks and values that were looked at and are no secrets. Everything
+//! else is `***`; comments are left out, for old secrets rest there.
+
+use std::{collections::HashSet, ops::Range};
+
+use super::{
+    decode::{Decoded, shown_key},
+    mistake::Place,
+    tree::{Content, Id, Tree},
+};
+
+/// A file as it may be shown.
+pub(super) struct Sight<'t> {
+    text: &'t str,
+    /// Values and keys in the order of the file; `None` for a file that could not be read as YAML.
+    parts: Option<Vec<Part>>,
+    /// Keys whose values are no secrets, for a file that could not be read as YAML.
+    open_keys: HashSet<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    start: usize,
+    end: usize,
+    shown: bool,
+}
+
+impl<'t> Sight<'t> {
+    /// Of a file that has a tree.
+    pub(super) fn of<T>(text: &'t str, tree: &Tree, decoded: &Decoded<T>) -> Self {
+        let spans =
+            |ids: &HashSet<Id>| -> HashSet<Range<usize>> { ids.iter().map(|&id| tree.node(id).span.clone()).collect() };
+        let (shown, secret) = (spans(&decoded.shown), spans(&decoded.secret));
+        let mut parts = Vec::new();
+        for node in tree.nodes() {
+            if let Content::Scalar(scalar) = &node.content {
+                // `${NAME}` alone is not a secret, but the name of one.
+                let is_name = scalar.written.as_deref().is_some_and(is_variable);
+                let shown = is_name || shown.contains(&node.span) && !secret.contains(&node.span);
+                parts.push(Part::new(&node.span, shown));
+            }
+            if let Some(key) = &node.key_span {
+                let word = text.get(key.clone()).unwrap_or_default().trim_matches(['"', '\'']);
+                parts.push(Part::new(key, shown_key(word) == word));
+            }
+        }
+        // A key is a node too, and would hide itself: what is shown stands before what is not.
+        parts.sort_unstable_by_key(|part| (part.start, part.end, !part.shown));
+        parts.dedup_by_key(|part| (part.start, part.end));
+        Self { text, parts: Some(parts), open_keys: HashSet::new() }
+    }
+
+    /// Of a file without a tree.
+    pub(super) fn blind(text: &'t str, schema: &serde_json::Value) -> Self {
+        let (mut open, mut secret) = (HashSet::new(), HashSet::new());
+        sort_keys(schema, &mut open, &mut secret);
+        open.retain(|key| !secret.contains(key));
+        Self { text, parts: None, open_keys: open }
+    }
+
+    /// The line at which a range begins, as it may be shown, with what to mark in it.
+    pub(super) fn place(&self, at: &Range<usize>) -> Place {
+        let start = floor(self.text, at.start.min(self.text.len()));
+        let end = floor(self.text, at.end.clamp(start, self.text.len()));
+        let begin = self.text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+        let stop =
+            self.text.get(begin..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |length| begin + length);
+        let line = self.text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
+        let column = self.text.get(begin..start).unwrap_or_default().chars().count() + 1;
+        let pieces = match &self.parts {
+            Some(parts) => self.pieces(parts, begin..stop),
+            None => self.guessed_pieces(begin..stop),
+        };
+        let mut shown = Line { text: String::new(), mark: None, at: start..end.min(stop) };
+        for piece in pieces {
+            shown.push(self.text, &piece);
+        }
+        let (text, mark) = shown.finish();
+        Place { line, column, text, mark }
+    }
+
+    fn pieces(&self, parts: &[Part], line: Range<usize>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let mut here = line.start;
+        // Values span lines and never overlap, so those that end before the line begins come first.
+        let first = parts.partition_point(|part| part.end <= line.start);
+        for part in parts.get(first..).unwrap_or_default().iter().take_while(|part| part.start < line.end) {
+            let (start, end) = (part.start.max(here), part.end.min(line.end));
+            if start >= end {
+                continue;
+            }
+            if self.push_gap(&mut pieces, here..start) {
+                return pieces;
+            }
+            if part.shown {
+                self.push_value(&mut pieces, start..end);
+            } else {
+                self.push_hidden(&mut pieces, start..end);
+            }
+            here = end;
+        }
+        self.push_gap(&mut pieces, here..line.end);
+        pieces
+    }
+
+    /// What stands between values; `true` when a comment ends the line.
+    fn push_gap(&self, pieces: &mut Vec<Piece>, range: Range<usize>) -> bool {
+        let gap = self.text.get(range.clone()).unwrap_or_default();
+        let end = gap.find('#').map_or(range.end, |comment| range.start + comment);
+        pieces.push(Piece::Shown(range.start..end));
+        end < range.end
+    }
+
+    fn push_hidden(&self, pieces: &mut Vec<Piece>, range: Range<usize>) {
+        let raw = self.text.get(range.clone()).unwrap_or_default();
+        let indent = raw.len() - raw.trim_start().len();
+        let filled = raw.trim_end().len().max(indent);
+        pieces.push(Piece::Shown(range.start..range.start + indent));
+        if filled > indent {
+            pieces.push(Piece::Hidden(range.start + indent..range.start + filled));
+        }
+        pieces.push(Piece::Shown(range.start + filled..range.end));
+    }
+
+    /// A value that may be shown; of an address, neither the user nor the query may.
+    fn push_value(&self, pieces: &mut Vec<Piece>, range: Range<usize>) {
+        let raw = self.text.get(range.clone()).unwrap_or_default();
+        let Some(scheme) = raw.find("://") else { return pieces.push(Piece::Shown(range)) };
+        let stop = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
+        let from = scheme + 3;
+        // An `@` in a path hides more than it must; a `/` in a password would otherwise show too much.
+        let host = from + raw.get(from..).and_then(|rest| rest.rfind('@')).unwrap_or(0);
+        let query =
+            raw.get(host..).and_then(|rest| rest.find('?')).map_or(raw.len(), |at| (host + at + 1).min(raw.len()));
+        let query_end = raw.get(query..).and_then(|rest| rest.find(stop)).map_or(raw.len(), |at| query + at);
+        let at = |offset: usize| range.start + offset;
+        pieces.push(Piece::Shown(at(0)..at(from)));
+        pieces.push(Piece::Hidden(at(from)..at(host)));
+        pieces.push(Piece::Shown(at(host)..at(query)));
+        // `${API_URL:-https://…?…}` and the like: what a query holds is cut off, not looked into.
+        pieces.push(Piece::Hidden(at(query)..at(query_end)));
+        pieces.push(Piece::Shown(at(query_end)..at(raw.len())));
+    }
+
+    /// The pieces of a line nobody has read: values are shown only behind keys that never hold a secret.
+    fn guessed_pieces(&self, line: Range<usize>) -> Vec<Piece> {
+        let raw = self.text.get(line.clone()).unwrap_or_default();
+        let raw = raw.split(" #").next().unwrap_or_default();
+        let raw = if raw.trim_start().starts_with('#') { "" } else { raw };
+        let mut pieces = Vec::new();
+        let (mut here, mut open) = (0, false);
+        let is_mark = |c: char| c.is_whitespace() || "{}[],-\"'".contains(c);
+        let mut hide = |from: usize, to: usize, open: bool| {
+            let range = line.start + from..line.start + to;
+            let inside = raw.get(from..to).unwrap_or_default();
+            let start = inside.len() - inside.trim_start_matches(is_mark).len();
+            let end = inside.trim_end_matches(is_mark).len().max(start);
+            if open {
+                return self.push_value(&mut pieces, range);
+            }
+            pieces.push(Piece::Shown(range.start..range.start + start));
+            pieces.push(Piece::Hidden(range.start + start..range.start + end));
+            pieces.push(Piece::Shown(range.start + end..range.end));
+        };
+        while let Some(colon) = raw.get(here..).and_then(|rest| rest.find(':')).map(|at| here + at) {
+            let after = raw.get(colon + 1..).unwrap_or_default();
+            let before = raw.get(here..colon).unwrap_or_default().trim_end_matches(['"', '\'']);
+            let key = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
+            if !after.is_empty() && !after.starts_with([' ', '\t']) || key.is_empty() {
+                // Not the end of a key: a part of a value, whose rest belongs to it.
+                let next = colon + 1 + after.find(' ').unwrap_or(after.len());
+                hide(here, next, open);
+                here = next;
+                continue;
+            }
+            let key_start = here + before.len() - key.len();
+            hide(here, key_start, open);
+            open = self.open_keys.contains(key);
+            hide(key_start, colon + 1, shown_key(key) == key && key.len() < 32);
+            here = colon + 1;
+        }
+        hide(here, raw.len(), open);
+        pieces
+    }
+}
+
+impl Part {
+    fn new(span: &Range<usize>, shown: bool) -> Self {
+        Self { start: span.start, end: span.end, shown }
+    }
+}
+
+/// A stretch of a line.
+enum Piece {
+    Shown(Range<usize>),
+    Hidden(Range<usize>),
+}
+
+/// A line that is put together, and where in it the mark lands.
+struct Line {
+    text: String,
+    mark: Option<Range<usize>>,
+    at: Range<usize>,
+}
+
+impl Line {
+    fn push(&mut self, source: &str, piece: &Piece) {
+        let (range, shown) = match piece {
+            Piece::Shown(range) => (range, source.get(range.clone()).unwrap_or_default()),
+            Piece::Hidden(range) if range.is_empty() => return,
+            Piece::Hidden(range) => (range, "***"),
+        };
+        let before = self.text.len();
+        self.text.push_str(shown);
+        let is_hidden = matches!(piece, Piece::Hidden(_));
+        let inside = |offset: usize| if is_hidden { before } else { before + (offset - range.start) };
+        if self.at.start >= range.start && self.at.start < range.end {
+            let start = inside(self.at.start);
+            self.mark = Some(start..if is_hidden { self.text.len() } else { start });
+        }
+        if let Some(mark) = &mut self.mark
+            && self.at.end > range.start
+        {
+            let end = if self.at.end >= range.end || is_hidden { self.text.len() } else { inside(self.at.end) };
+            mark.end = mark.end.max(end);
+        }
+    }
+
+    fn finish(self) -> (String, Range<usize>) {
+        let text = self.text.trim_end().replace('\t', " ");
+        let end = text.len();
+        let mark = self.mark.map_or(end..end, |mark| mark.start.min(end)..mark.end.min(end));
+        let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        if text.len() == end { (text, mark) } else { (text, 0..0) }
+    }
+}
+
+fn is_variable(written: &str) -> bool {
+    let name = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
+}
+
+/// The nearest boundary of a character at or before an offset.
+fn floor(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Sorts all keys of the schema into those that hold a secret somewhere and those that do not.
+fn sort_keys(schema: &serde_json::Value, open: &mut HashSet<String>, secret: &mut HashSet<String>) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+                for (key, value) in properties {
+                    let is_secret = value.to_string().contains("#/$defs/Secret");
+                    if is_secret {
+                        secret.insert(key.clone())
+                    } else {
+                        open.insert(key.clone())
+                    };
+                }
+            }
+            object.values().for_each(|inner| sort_keys(inner, open, secret));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|inner| sort_keys(inner, open, secret)),
+        _ => {}
+    }
+}
