@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use crate::{
-    config::{self, Loaded, Mistake, Mistakes, Plan, Severity, VantageOverrides},
+    config::{self, Loaded, Mistakes, Plan, VantageOverrides},
     metrics::Metrics,
     net::Net,
     web::{Reload, ReloadRefused},
@@ -37,11 +37,7 @@ impl Source {
         let env = |name: &str| std::env::var(name).ok();
         let read =
             tokio::task::spawn_blocking(move || config::read(&source.path, &env, &source.net, &source.vantage)).await;
-        read.unwrap_or_else(|error| {
-            let message = format!("cannot read the configuration: {error}");
-            let mistake = Mistake { severity: Severity::Error, message, help: None, at: None, see: None };
-            Err(Mistakes { file, list: vec![mistake] })
-        })
+        read.unwrap_or_else(|error| Err(Mistakes::of_file(file, format!("cannot read the configuration: {error}"))))
     }
 
     /// The content of the file as it is now; nothing while it cannot be read (a swap under way, for instance).

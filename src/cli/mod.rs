@@ -5,6 +5,8 @@ mod completions;
 mod logging;
 mod man;
 mod run;
+mod schema;
+mod validate;
 
 use std::{
     io::{self, IsTerminal, Write as _},
@@ -28,6 +30,10 @@ pub struct Cli {
 enum Command {
     /// Probe on schedule, judge, tell people, and serve /metrics and the API
     Run(run::Args),
+    /// Say everything that is wrong with a configuration, with line, column and what was meant
+    Validate(validate::Args),
+    /// Print the JSON Schema of probes.yaml, for editors
+    Schema,
     /// Print the shell's completion script
     Completions(completions::Args),
     /// Print the manual page (roff)
@@ -150,6 +156,8 @@ pub fn main() -> ExitCode {
     logging::init(&common);
     let done = match command {
         Command::Run(args) => run::run(&common, args),
+        Command::Validate(args) => validate::run(&common, &args),
+        Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     };

@@ -157,6 +157,9 @@ impl Decoder<'_> {
 
     /// Takes a repetition of the value out of a message; it may be long, and it stands right below.
     fn in_words(&self, id: Id, message: String) -> String {
+        if message.is_empty() {
+            return "this does not fit here".to_owned();
+        }
         match &self.tree.node(id).content {
             Content::Scalar(scalar) => match message.strip_suffix(&format!(": {:?}", &*scalar.text)) {
                 Some(reason) => format!("this is not a URL: {reason}"),

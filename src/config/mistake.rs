@@ -54,6 +54,12 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
+    /// The one mistake of a file that could not even be looked into.
+    #[must_use]
+    pub fn of_file(file: Arc<str>, message: String) -> Self {
+        Self { file, list: vec![Mistake { severity: Severity::Error, message, help: None, place: None }] }
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -19,7 +19,7 @@ mod wrong;
 
 use std::{io::Read as _, path::Path, sync::Arc};
 
-pub use mistake::{Mistake, Mistakes, Severity};
+pub use mistake::{Mistake, Mistakes, Place, Severity};
 pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe, Route};
 
 use self::{build::Workshop, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight};
@@ -55,10 +55,7 @@ pub fn read(
     let name: Arc<str> = path.to_string_lossy().into();
     let text = match text_of(path) {
         Ok(text) => text,
-        Err(message) => {
-            let mistake = Mistake { severity: Severity::Error, message, help: None, place: None };
-            return Err(Mistakes { file: name, list: vec![mistake] });
-        }
+        Err(message) => return Err(Mistakes::of_file(name, message)),
     };
     let schema = schema();
     let (tree, mut faults) = parse::parse(&text);

@@ -18,7 +18,8 @@ impl Mistakes {
         let renderer = renderer.clone().decor_style(DecorStyle::Ascii);
         let mut text = String::new();
         for mistake in self.list.iter().take(MOST_SHOWN) {
-            text.push_str(renderer.render(&[self.group(mistake)]).trim_end());
+            let rendered = renderer.render(&[self.group(mistake)]);
+            text.push_str(self.at_its_place(mistake, &rendered).trim_end());
             text.push_str("\n\n");
         }
         text.push_str(&self.sum());
@@ -31,21 +32,28 @@ impl Mistakes {
             Severity::Warning => Level::WARNING,
         };
         let group = Group::with_title(level.primary_title(&*mistake.message));
-        let origin = Origin::path(&*self.file);
         let group = match &mistake.place {
-            None => group.element(origin),
-            Some(place) => {
-                let mark = AnnotationKind::Primary.span(place.mark.clone());
-                // The mask moves columns, so the place is told apart from the line.
-                group
-                    .element(origin.line(place.line).char_column(place.column))
-                    .element(Snippet::source(&*place.text).line_start(place.line).fold(false).annotation(mark))
-            }
+            None => group.element(Origin::path(&*self.file)),
+            Some(place) => group.element(
+                Snippet::source(&*place.text)
+                    .path(&*self.file)
+                    .line_start(place.line)
+                    .fold(false)
+                    .annotation(AnnotationKind::Primary.span(place.mark.clone())),
+            ),
         };
         match &mistake.help {
             Some(help) => group.element(Level::HELP.message(&**help)),
             None => group,
         }
+    }
+
+    /// Masks move columns: puts the column of the file where the renderer put that of the shown line.
+    fn at_its_place(&self, mistake: &Mistake, rendered: &str) -> String {
+        let Some(place) = &mistake.place else { return rendered.to_owned() };
+        let shown = place.text.get(..place.mark.start).unwrap_or_default().chars().count() + 1;
+        let origin = |column: usize| format!("--> {}:{}:{column}\n", self.file, place.line);
+        rendered.replacen(&origin(shown), &origin(place.column), 1)
     }
 
     /// `2 errors, 1 warning in probes.yaml`.
