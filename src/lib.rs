@@ -18,6 +18,7 @@ pub mod attribution;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod hub;
 pub mod incident;
 pub mod metrics;
 pub mod model;

@@ -1,6 +1,10 @@
 //! The judge: asks the hypotheses about every vantage point and every subject, then looks for shared fate.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     Window, World,
@@ -31,6 +35,16 @@ pub fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
     let explained: Vec<Verdict> = verdicts.values().filter_map(|v| shared_fate(&matrix, &verdicts, v, now)).collect();
     verdicts.extend(explained.into_iter().map(|verdict| (verdict.subject.clone(), verdict)));
     vantages.into_iter().chain(verdicts.into_values()).collect()
+}
+
+/// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.
+#[must_use]
+pub fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
+    let matrix = Matrix::of(world, window, now);
+    let blind = |region: &Arc<str>| of_vantage(&matrix, region, now).is_bad();
+    let controls = matrix.looks.iter().filter(|look| look.kind == PartyKind::Control && look.is_down());
+    let places: BTreeSet<_> = controls.map(|look| (look.subject.clone(), look.region.clone())).collect();
+    places.into_iter().filter(|(_, region)| !blind(region)).collect()
 }
 
 /// Whether a region can see at all.

@@ -10,6 +10,6 @@ mod matrix;
 mod window;
 mod world;
 
-pub use judge::judge;
+pub use judge::{judge, silent_controls};
 pub use window::{Absorbed, Window};
 pub use world::{World, WorldParty, WorldProbe};

@@ -104,6 +104,7 @@ impl Step {
             round: verdict.round,
             verdict: verdict.clone(),
             told: vec![],
+            muted: false,
             note: None,
         };
         self.incidents.current.insert(verdict.subject.clone(), incident);

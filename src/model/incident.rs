@@ -97,6 +97,9 @@ pub struct Incident {
     /// Channels that were told of its opening, and so hear of its end.
     #[serde(default)]
     pub told: Vec<Arc<str>>,
+    /// It opened in a planned window and nobody was told, so that whoever plans letters looks at it again.
+    #[serde(default)]
+    pub muted: bool,
     /// What is special about it, for people: muted by a planned window, closed because its probes are gone.
     #[serde(default)]
     pub note: Option<String>,

@@ -60,6 +60,16 @@ impl Trust {
         Ok(Self::of(roots))
     }
 
+    /// Sessions for traffic that is not measured (Slack and the like).
+    ///
+    /// # Errors
+    /// When the cryptography of this process lacks what TLS needs, in words.
+    pub fn client_config(&self) -> Result<rustls::ClientConfig, String> {
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&self.provider));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        Ok(builder.with_root_certificates(Arc::clone(&self.roots)).with_no_client_auth())
+    }
+
     fn of(roots: RootCertStore) -> Self {
         let provider = provider();
         let roots = Arc::new(roots);

@@ -2,13 +2,35 @@
 //! registered in one list below. Probing and judging never wait for anything here.
 
 mod channel;
+mod outbox;
+mod plan;
 mod slack;
+pub mod words;
 
 pub use channel::{Channel, Delivered, HandingOver, Letter};
+pub use outbox::{Outbox, Patience, Roster};
+pub use plan::{Audience, Hears, Planned, plan};
 
 use std::sync::Arc;
 
-use crate::protocol::Problem;
+use crate::{net::Trust, protocol::Problem};
+
+/// How letters travel: certificates are checked against what everything else here trusts, redirects are not followed (a
+/// secret address must not wander), nothing is repeated behind our back.
+///
+/// # Errors
+/// When the client cannot be made, in words that complete "cannot send messages: …".
+pub fn http_client(trust: &Trust) -> Result<reqwest::Client, String> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(trust.client_config()?)
+        .user_agent(concat!("usoryou/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        // Messages are rare: a connection kept for the next one would be dead by then.
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|error| error.without_url().to_string())
+}
 
 /// Makes the closed list of channels: the shape under a channel's name in `probes.yaml`.
 macro_rules! channels {

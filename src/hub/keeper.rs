@@ -1,0 +1,224 @@
+//! The keeper: what is to be written waits here until the store can take it. Bounded: observations beyond the bound are
+//! given up, the oldest first, and counted; incidents and letters never are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{Pace, StoreHealth};
+use crate::{
+    metrics::Metrics,
+    model::{Incident, Letter, Observation},
+    store::{Store, StoreError},
+};
+
+/// Observations that may wait, about a kilobyte each.
+const ROOM: usize = 20_000;
+/// Observations written at once.
+const BATCH: usize = 500;
+
+pub(super) struct Keeper {
+    store: Store,
+    metrics: Arc<Metrics>,
+    pace: Pace,
+    backlog: Mutex<Backlog>,
+    more: Notify,
+    posted: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Backlog {
+    facts: VecDeque<Observation>,
+    changes: Changes,
+    failing: Option<StoreError>,
+    lost: u64,
+}
+
+/// What is known of incidents and not written yet: the newest state of each.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Changes {
+    incidents: BTreeMap<Arc<str>, Incident>,
+    dropped: BTreeSet<Arc<str>>,
+    letters: Vec<Letter>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.incidents.is_empty() && self.dropped.is_empty() && self.letters.is_empty()
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(store: Store, metrics: Arc<Metrics>, pace: Pace) -> Self {
+        Self { store, metrics, pace, backlog: Mutex::default(), more: Notify::new(), posted: watch::Sender::new(0) }
+    }
+
+    /// Changes when letters have been written.
+    pub(super) fn posted(&self) -> watch::Receiver<u64> {
+        self.posted.subscribe()
+    }
+
+    /// Takes observations to be written.
+    pub(super) fn keep(&self, seen: impl Iterator<Item = Observation>) {
+        let mut backlog = self.backlog();
+        backlog.facts.extend(seen);
+        let over = backlog.facts.len().saturating_sub(ROOM);
+        if over > 0 {
+            backlog.facts.drain(..over);
+            if backlog.lost == 0 {
+                tracing::error!("the store takes too little: the oldest observations that wait for it are given up");
+            }
+            backlog.lost += over as u64;
+            self.metrics.store_dropped(over as u64);
+        }
+        self.metrics.hub_queue(backlog.facts.len());
+        drop(backlog);
+        self.more.notify_one();
+    }
+
+    /// Takes the newest state of incidents, and letters, to be written together.
+    pub(super) fn record(
+        &self,
+        incidents: impl Iterator<Item = Incident>,
+        dropped: Vec<Arc<str>>,
+        letters: Vec<Letter>,
+    ) {
+        let mut backlog = self.backlog();
+        for id in dropped {
+            backlog.changes.incidents.remove(&id);
+            backlog.changes.dropped.insert(id);
+        }
+        for incident in incidents {
+            // An id that was dropped may have been given again.
+            backlog.changes.incidents.insert(incident.id.clone(), incident);
+        }
+        backlog.changes.letters.extend(letters);
+        let anything = !backlog.changes.is_empty();
+        drop(backlog);
+        if anything {
+            self.more.notify_one();
+        }
+    }
+
+    pub(super) fn health(&self) -> StoreHealth {
+        let backlog = self.backlog();
+        StoreHealth {
+            failing: backlog.failing.as_ref().map(ToString::to_string),
+            waiting: backlog.facts.len(),
+            lost: backlog.lost,
+        }
+    }
+
+    /// Writes until `stop` turns true, then what is left, within the time that is given for that.
+    pub(super) async fn run(&self, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                () = self.more.notified() => {}
+            }
+            // What comes in meanwhile is written in the same transaction; a change of an incident does not wait.
+            let hurry = !self.backlog().changes.is_empty();
+            if !hurry {
+                let _ = timeout(self.pace.write_every, stop.wait_for(|stop| *stop)).await;
+            }
+            if !self.write().await {
+                self.more.notify_one();
+                let _ = timeout(self.pace.retry_every, stop.wait_for(|stop| *stop)).await;
+            }
+        }
+        let until = Instant::now() + self.pace.flush_within;
+        while !timeout(self.pace.flush_within, self.write()).await.unwrap_or(false) && Instant::now() < until {
+            sleep(self.pace.write_every).await;
+        }
+        let left = self.backlog().facts.len();
+        if left > 0 {
+            tracing::error!(observations = left, "the store could not take the last observations");
+        }
+    }
+
+    /// Writes everything that waits. Says whether the store took it.
+    async fn write(&self) -> bool {
+        // A full disk may refuse a batch and still take an incident, which matters more: each is tried by itself.
+        let facts = self.write_facts().await;
+        let changes = self.write_changes().await;
+        let failing = facts.err().or(changes.err());
+        let mut backlog = self.backlog();
+        match (&failing, &backlog.failing) {
+            (Some(error), None) => tracing::error!("{error}: going on in memory"),
+            (None, Some(_)) => tracing::info!(given_up = backlog.lost, "the store takes everything again"),
+            _ => {}
+        }
+        let well = failing.is_none();
+        backlog.failing = failing;
+        well
+    }
+
+    async fn write_facts(&self) -> Result<(), StoreError> {
+        loop {
+            let batch: Vec<Observation> = {
+                let mut backlog = self.backlog();
+                let size = backlog.facts.len().min(BATCH);
+                backlog.facts.drain(..size).collect()
+            };
+            if batch.is_empty() {
+                return Ok(());
+            }
+            if let Err(error) = self.store.append(&batch).await {
+                self.metrics.store_append_failed();
+                let mut backlog = self.backlog();
+                for seen in batch.into_iter().rev() {
+                    backlog.facts.push_front(seen);
+                }
+                return Err(error);
+            }
+            if !self.backlog().changes.is_empty() {
+                self.write_changes().await?;
+            }
+        }
+    }
+
+    async fn write_changes(&self) -> Result<(), StoreError> {
+        let changes = std::mem::take(&mut self.backlog().changes);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let incidents: Vec<Incident> = changes.incidents.values().cloned().collect();
+        let dropped: Vec<Arc<str>> = changes.dropped.iter().cloned().collect();
+        match self.store.apply(&incidents, &dropped, &changes.letters).await {
+            Ok(()) => {
+                if !changes.letters.is_empty() {
+                    self.posted.send_modify(|posted| *posted += 1);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.backlog().put_back(changes);
+                Err(error)
+            }
+        }
+    }
+
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Backlog {
+    /// Puts back what could not be written, under what has come since.
+    fn put_back(&mut self, mut old: Changes) {
+        let new = std::mem::take(&mut self.changes);
+        for id in &new.dropped {
+            old.incidents.remove(id);
+        }
+        old.incidents.extend(new.incidents);
+        old.dropped.extend(new.dropped);
+        old.letters.extend(new.letters);
+        self.changes = old;
+    }
+}

@@ -1,0 +1,129 @@
+//! The state between two judgements, and one judgement: judge, step, plan, hand over to the keeper. Never waits.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use tokio::sync::watch;
+
+use super::{View, keeper::Keeper, world};
+use crate::{
+    attribution::{self, Window, World},
+    config::Plan,
+    incident::{self, Change, Incidents, Policy},
+    metrics::Metrics,
+    model::{Incident, Observation, Subject, Timestamp, Transition},
+    notify::{self, Audience, Hears, words},
+};
+
+pub(super) struct Rounds {
+    plan: Arc<Plan>,
+    world: World,
+    routes: Vec<Hears>,
+    policy: Policy,
+    window: Window,
+    incidents: Incidents,
+    /// Controls that are down by themselves: a line in the log when that changes.
+    silent_controls: BTreeSet<(Subject, Arc<str>)>,
+}
+
+impl Rounds {
+    pub(super) fn new(plan: &Arc<Plan>, incidents: Incidents, remembered: &[Observation], now: Timestamp) -> Self {
+        let mut rounds = Self {
+            plan: plan.clone(),
+            world: world::world(plan),
+            routes: world::routes(plan),
+            policy: world::policy(plan),
+            window: Window::default(),
+            incidents,
+            silent_controls: BTreeSet::new(),
+        };
+        for seen in remembered {
+            rounds.absorb(seen, now);
+        }
+        rounds
+    }
+
+    /// Goes on under another plan; what was seen and what is open stays.
+    pub(super) fn adopt(&mut self, plan: &Arc<Plan>) {
+        self.plan = plan.clone();
+        self.world = world::world(plan);
+        self.routes = world::routes(plan);
+        self.policy = world::policy(plan);
+    }
+
+    pub(super) fn absorb(&mut self, seen: &Observation, now: Timestamp) {
+        self.window.absorb(seen, now);
+    }
+
+    pub(super) fn judge(&mut self, keeper: &Keeper, view: &watch::Sender<View>, metrics: &Metrics, now: Timestamp) {
+        let began = Instant::now();
+        self.window.prune(&self.world, now);
+        let verdicts = attribution::judge(&self.world, &self.window, now);
+        let step = incident::step(&self.incidents, &verdicts, self.policy, now);
+        self.incidents = step.incidents;
+        let planned = self.letters(&step.changes, now);
+        for amended in &planned.amended {
+            self.incidents.amend(amended);
+        }
+        self.say(&step.changes, &planned.amended, metrics);
+        self.say_controls(now);
+        metrics.verdicts(&verdicts);
+        metrics.incidents_open(self.incidents.open().count());
+        let touched = step.touched.into_iter().chain(planned.amended);
+        keeper.record(touched, step.dropped, planned.letters);
+        let closed =
+            step.changes.into_iter().map(|change| change.incident).filter(|incident| incident.closed_at.is_some());
+        view.send_modify(|view| {
+            view.at = Some(now);
+            view.sentences = verdicts.iter().map(|verdict| words::sentence(&self.world, verdict)).collect();
+            view.verdicts = verdicts;
+            view.incidents = self.incidents.current().cloned().collect();
+            view.store = keeper.health();
+            closed.for_each(|incident| view.close(incident));
+        });
+        metrics.hub_round(now, began.elapsed());
+    }
+
+    fn letters(&self, changes: &[Change], now: Timestamp) -> notify::Planned {
+        let muted = |subject: &Subject| world::muted(&self.plan, subject, now);
+        let audience = Audience { world: &self.world, routes: &self.routes, muted: &muted };
+        let open: Vec<Incident> = self.incidents.open().filter(|incident| incident.muted).cloned().collect();
+        notify::plan(changes, &open, &audience, now)
+    }
+
+    /// The log says of each incident what people are told, also when there is no channel to tell them by.
+    fn say(&self, changes: &[Change], amended: &[Incident], metrics: &Metrics) {
+        for Change { incident, transition, was } in changes {
+            let id = &*incident.id;
+            match transition {
+                Transition::Opened => {
+                    metrics.incident_opened(&incident.subject.party, incident.cause);
+                    let note = amended.iter().find(|one| one.id == incident.id).and_then(|one| one.note.as_deref());
+                    let said = words::opening(&self.world, incident).headline;
+                    tracing::warn!(incident = id, note, "{said}");
+                }
+                Transition::Closed => {
+                    tracing::info!(incident = id, "{}", words::closing(&self.world, incident).headline);
+                }
+                Transition::Updated => {
+                    let said = words::sentence(&self.world, &incident.verdict);
+                    tracing::info!(incident = id, was = was.map(crate::model::Cause::word), "Now: {said}");
+                }
+                Transition::None if incident.note.is_some() => {
+                    tracing::info!(incident = id, note = incident.note, "incident ended");
+                }
+                Transition::Suspected | Transition::Recovering | Transition::None => {}
+            }
+        }
+    }
+
+    fn say_controls(&mut self, now: Timestamp) {
+        let silent = attribution::silent_controls(&self.world, &self.window, now);
+        for (subject, region) in silent.difference(&self.silent_controls) {
+            tracing::info!(control = %subject, region = &**region, "a control is down by itself: nobody's verdict");
+        }
+        for (subject, region) in self.silent_controls.difference(&silent) {
+            tracing::info!(control = %subject, region = &**region, "the control is no longer down by itself");
+        }
+        self.silent_controls = silent;
+    }
+}

@@ -1,0 +1,51 @@
+//! What pages, terminals and the API show of the hub: a picture that is replaced as a whole.
+
+use std::collections::VecDeque;
+
+use crate::model::{Incident, IncidentState, Timestamp, Verdict};
+
+/// Closed incidents that stay in sight.
+const RECENT: usize = 50;
+
+/// The hub at one moment.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct View {
+    /// When it was taken; nothing before the first judgement.
+    pub at: Option<Timestamp>,
+    /// Whose fault it is, for every subject and every vantage point.
+    pub verdicts: Vec<Verdict>,
+    /// The same as sentences, in the same order.
+    pub sentences: Vec<String>,
+    /// Incidents that are not over, suspicions among them.
+    pub incidents: Vec<Incident>,
+    /// Incidents that are over, the newest first.
+    pub recent: VecDeque<Incident>,
+    /// How the store is.
+    pub store: StoreHealth,
+}
+
+/// How the store is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct StoreHealth {
+    /// Why it cannot be written to, when it cannot.
+    pub failing: Option<String>,
+    /// Observations that wait in memory.
+    pub waiting: usize,
+    /// Observations given up since the start because it could not take them.
+    pub lost: u64,
+}
+
+impl View {
+    pub(super) fn remember(&mut self, stored: &[Incident]) {
+        let mut closed: Vec<&Incident> = stored.iter().filter(|one| one.state == IncidentState::Closed).collect();
+        closed.sort_by_key(|incident| incident.closed_at);
+        for incident in closed {
+            self.close(incident.clone());
+        }
+    }
+
+    pub(super) fn close(&mut self, incident: Incident) {
+        self.recent.push_front(incident);
+        self.recent.truncate(RECENT);
+    }
+}

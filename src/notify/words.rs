@@ -1,0 +1,221 @@
+//! What is said of an incident, in sentences to be read aloud. Pure; the only place that words a message.
+
+use std::time::Duration;
+
+use crate::{
+    attribution::World,
+    model::{Cause, Incident, Kind, Phase, Subject, Timestamp, Verdict},
+};
+
+/// The text of a letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// The answer.
+    pub headline: String,
+    /// What follows it.
+    pub lines: Vec<String>,
+}
+
+/// What is said when an incident opens.
+#[must_use]
+pub fn opening(world: &World, incident: &Incident) -> Words {
+    let verdict = &incident.verdict;
+    let mut headline = vec![answer(world, verdict, incident.onset)];
+    headline.extend(failing(verdict));
+    let mut evidence = verdict.evidence.iter().cloned();
+    headline.extend(evidence.next());
+    let mut lines: Vec<String> = evidence.collect();
+    lines.extend(detail(verdict));
+    lines.extend(alternatives(verdict));
+    lines.push(format!("Incident {}", incident.id));
+    Words { headline: headline.join(" "), lines }
+}
+
+/// What is said when an incident is over.
+#[must_use]
+pub fn closing(world: &World, incident: &Incident) -> Words {
+    let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.onset);
+    let lasted = (back - incident.onset).to_std().unwrap_or_default();
+    let name = world.subject_name(&incident.subject);
+    let what = match (incident.subject.as_vantage(), incident.verdict.failure.as_ref().map(|failure| failure.kind)) {
+        (Some(region), _) => format!("region {region} sees again"),
+        (None, Some(Kind::Unauthorized)) if incident.cause == Cause::Probe => {
+            format!("{name} takes our credential again")
+        }
+        (None, Some(Kind::RateLimited)) if incident.cause == Cause::Probe => format!("{name} answers us again"),
+        (None, _) => format!("{name} is back"),
+    };
+    let headline = format!(
+        "Over: {what} since {}, after {}. {}",
+        clock(back, incident.closed_at.unwrap_or(back)),
+        span(lasted),
+        was(&incident.verdict),
+    );
+    Words { headline, lines: vec![format!("Incident {}", incident.id)] }
+}
+
+/// The answer as it stands now, in one sentence: for a page, a terminal or a log.
+#[must_use]
+pub fn sentence(world: &World, verdict: &Verdict) -> String {
+    if !verdict.has_evidence() && verdict.because_of.is_none() {
+        return format!("{}: nothing fresh has been seen.", subject_name(world, &verdict.subject));
+    }
+    if verdict.cause == Cause::Ok {
+        return match verdict.subject.as_vantage() {
+            Some(region) => format!("Region {region} sees."),
+            None => format!("{} is up.", world.subject_name(&verdict.subject)),
+        };
+    }
+    let mut said = vec![answer(world, verdict, verdict.onset.unwrap_or(verdict.at))];
+    said.extend(failing(verdict));
+    said.extend(verdict.evidence.first().cloned());
+    said.join(" ")
+}
+
+/// What is added to a message that comes so much later than what it tells of.
+#[must_use]
+pub fn lateness(late: Duration, to_blame: Option<&str>) -> String {
+    let reason = match to_blame {
+        Some(channel) => format!("{channel} did not take it earlier"),
+        None => "it could not be sent earlier".to_owned(),
+    };
+    format!("(This message is {} late: {reason}.)", roughly(late))
+}
+
+/// `It's them: Firebase realtime-database is down from 3 of 3 regions since 10:32:05 UTC.`
+fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
+    let since = format!("since {}", clock(onset, verdict.at));
+    if let Some(region) = verdict.subject.as_vantage() {
+        return match verdict.failure.as_ref().map(|failure| failure.phase) {
+            Some(Phase::Resolve) => format!("It's our probe: region {region} resolves no names {since}."),
+            _ => format!("It's our probe: region {region} reaches nothing, not even its controls, {since}."),
+        };
+    }
+    let name = world.subject_name(&verdict.subject);
+    if verdict.cause == Cause::Probe && verdict.because_of.is_none() {
+        return match verdict.failure.as_ref().map(|failure| failure.kind) {
+            Some(Kind::RateLimited) => format!("It's our probe: {name} refuses us for asking too often, {since}."),
+            _ => format!("It's our probe: {name} refuses our credential {since}."),
+        };
+    }
+    let whose = match verdict.cause {
+        Cause::Ok => "All is well".to_owned(),
+        Cause::Us => "It's us".to_owned(),
+        Cause::Them => "It's them".to_owned(),
+        Cause::Path => format!("It's the path from {}", join(verdict.regions.iter().map(|region| &**region), "and")),
+        Cause::Probe => "It's our probe".to_owned(),
+        Cause::Unknown => "Can't tell yet whose fault".to_owned(),
+    };
+    let how = if verdict.degraded { "is slow" } else { "is down" };
+    let because = verdict.because_of.as_ref().map(|root| format!(", because of {}", subject_name(world, root)));
+    let because = because.unwrap_or_default();
+    let (bad, seen) = (verdict.regions.len(), verdict.regions_seen);
+    if seen <= 1 {
+        let region = verdict.regions.first().map_or("local", |region| region);
+        return format!("{whose}: {name} {how} {since}{because}, seen from one region only ({region}).");
+    }
+    let named = if bad < seen && verdict.cause != Cause::Path && bad <= 4 {
+        format!(" ({})", join(verdict.regions.iter().map(|region| &**region), "and"))
+    } else {
+        String::new()
+    };
+    format!("{whose}: {name} {how} from {bad} of {seen} regions{named} {since}{because}.")
+}
+
+/// `Fails at tls: timed out.`
+fn failing(verdict: &Verdict) -> Option<String> {
+    let failure = verdict.failure.as_ref()?;
+    // A refused credential is the answer itself.
+    let said = verdict.cause == Cause::Probe;
+    (!said).then(|| format!("Fails at {}: {}.", failure.phase.in_words(), failure.kind.in_words()))
+}
+
+fn detail(verdict: &Verdict) -> Option<String> {
+    let detail = verdict.failure.as_ref()?.detail.trim().trim_end_matches('.');
+    (!detail.is_empty()).then(|| format!("Seen: {detail}."))
+}
+
+fn alternatives(verdict: &Verdict) -> Option<String> {
+    let named: Vec<&str> = verdict.alternatives.iter().map(|cause| as_object(*cause)).collect();
+    let named = join(named.into_iter(), "or");
+    match (named.is_empty(), verdict.cause) {
+        (true, _) => None,
+        (false, Cause::Unknown) => Some(format!("It could be {named}.")),
+        (false, _) => Some(format!("It could also be {named}.")),
+    }
+}
+
+/// `It was them.`
+fn was(verdict: &Verdict) -> String {
+    match verdict.cause {
+        Cause::Unknown | Cause::Ok => "We could not tell whose fault it was.".to_owned(),
+        Cause::Path => {
+            format!("It was the path from {}.", join(verdict.regions.iter().map(|region| &**region), "and"))
+        }
+        cause => format!("It was {}.", as_object(cause)),
+    }
+}
+
+const fn as_object(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Ok => "nothing",
+        Cause::Us => "us",
+        Cause::Them => "them",
+        Cause::Path => "the path",
+        Cause::Probe => "our probe",
+        Cause::Unknown => "something else",
+    }
+}
+
+fn subject_name(world: &World, subject: &Subject) -> String {
+    match subject.as_vantage() {
+        Some(region) => format!("region {region}"),
+        None => world.subject_name(subject),
+    }
+}
+
+/// `a, b and c`.
+fn join<'a>(words: impl Iterator<Item = &'a str>, last: &str) -> String {
+    let words: Vec<&str> = words.collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((only, [])) => (*only).to_owned(),
+        Some((end, rest)) => format!("{} {last} {end}", rest.join(", ")),
+    }
+}
+
+/// `10:32:05 UTC`, with the day when it is not the day of the reader.
+fn clock(at: Timestamp, read_at: Timestamp) -> String {
+    if at.date_naive() == read_at.date_naive() {
+        at.format("%H:%M:%S UTC").to_string()
+    } else {
+        at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+}
+
+/// `9 min 5 s`.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes, seconds % 60) {
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, m, 0) => format!("{m} min"),
+        (0, 0, m, s) => format!("{m} min {s} s"),
+        (0, h, 0, _) => format!("{h} h"),
+        (0, h, m, _) => format!("{h} h {m} min"),
+        (d, 0, _, _) => format!("{d} d"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}
+
+/// `4 min`: how late a message is needs no seconds.
+fn roughly(late: Duration) -> String {
+    match late.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s => span(Duration::from_secs(s / 60 * 60)),
+    }
+}
+
+#[cfg(test)]
+#[path = "words_tests.rs"]
+mod tests;
