@@ -179,3 +179,7 @@ struct Turn {
 fn panicked() -> Failure {
     Failure::new(Phase::Exchange, Kind::Internal, "the check stopped with a fault of our own, see the log")
 }
+
+#[cfg(test)]
+#[path = "observe_tests.rs"]
+mod tests;
