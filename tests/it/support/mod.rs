@@ -4,5 +4,6 @@ pub mod nameserver;
 pub mod peers;
 pub mod program;
 pub mod site;
+pub mod targets;
 
 pub use peers::peer;

@@ -19,10 +19,10 @@ use usoryou::{
 };
 
 /// A listener with a runtime of its own, so that tests may block.
-pub struct Site {
-    pub address: SocketAddr,
-    pub metrics: Arc<Metrics>,
-    pub reloads: mpsc::Receiver<Reload>,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) reloads: mpsc::Receiver<Reload>,
     _stop: watch::Sender<bool>,
     _plan: watch::Sender<Arc<Plan>>,
     _runtime: tokio::runtime::Runtime,
@@ -30,7 +30,7 @@ pub struct Site {
 
 impl Site {
     /// Serves these figures and this plan.
-    pub fn start(metrics: Arc<Metrics>, plan: Plan) -> Self {
+    pub(crate) fn start(metrics: Arc<Metrics>, plan: Plan) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (stop, stopped) = watch::channel(false);
         let (reload, reloads) = mpsc::channel(1);
@@ -50,7 +50,7 @@ impl Site {
 }
 
 /// A plan of probes given as name and check (JSON in the words of the configuration).
-pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
+pub(crate) fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
     let net = Net::system(Vec::new()).unwrap();
     let probe = |(name, check): &(&str, serde_json::Value)| {
         let file: CheckFile = serde_json::from_value(check.clone()).unwrap();
