@@ -70,7 +70,7 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
     let config::Loaded { plan, warnings } = files.read().await.map_err(CannotStart::Configuration)?;
     let listener = listen::bind(&options.listen).await?;
-    let _store = Store::open(&options.store).await?;
+    let store = Store::open(&options.store).await?;
 
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     metrics.config_reload(true);
@@ -89,7 +89,7 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let hub = tokio::spawn(async move { while facts.recv().await.is_some() {} });
     let engine = Engine { observer: observer.clone(), metrics: Arc::clone(&metrics), plan: plan.clone(), sink };
     let engine = tokio::spawn(engine.run(async { drop(engine_stopped.await) }));
-    let web = WebState { metrics: Arc::clone(&metrics), plan, observer, reload: wishes };
+    let web = WebState { metrics: Arc::clone(&metrics), plan, observer, reload: wishes, store };
     let web = tokio::spawn(web::serve(listener, web, stopped));
     let reloads = tokio::spawn(reload::follow(files, plans, metrics, wished, signals.reload()));
 

@@ -8,7 +8,7 @@ mod probe;
 mod process;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -54,8 +54,14 @@ impl Metrics {
     }
 
     /// The same for every probe that is not in `keep`.
-    pub fn retain(&self, keep: &std::collections::BTreeSet<ProbeLabels>) {
+    pub fn retain(&self, keep: &BTreeSet<ProbeLabels>) {
         lock(&self.probes).retain(|labels, _| keep.contains(labels));
+    }
+
+    /// Whether any probe has run since the start.
+    #[must_use]
+    pub fn anything_has_run(&self) -> bool {
+        lock(&self.probes).values().any(|probe| probe.series().last_run().is_some())
     }
 }
 

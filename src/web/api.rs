@@ -1,23 +1,97 @@
-//! `/api/v1`: the same facts as JSON.
+//! `/api/v1`: the facts behind the pages, as JSON. Answers are bounded; a question that is not understood is refused with
+//! the reason, so that a misspelt filter does not look like an empty answer.
 
-use std::time::Duration;
+mod instant;
+mod observations;
 
-use axum::{Json, Router, extract::State, routing::get};
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use serde::Serialize;
 
-use super::Site;
-use crate::config::Probe;
+use self::instant::Instant;
+use super::{Site, health};
+use crate::{
+    config::Probe,
+    model::{Incident, IncidentState, PartyKind},
+    store::StoreError,
+};
+
+/// How far back incidents are shown when nobody says.
+const INCIDENTS_SINCE: chrono::TimeDelta = chrono::TimeDelta::days(30);
 
 pub(super) fn routes() -> Router<Site> {
-    Router::new().route("/probes", get(probes))
+    Router::new()
+        .route("/status", get(status))
+        .route("/probes", get(probes))
+        .route("/incidents", get(incidents))
+        .route("/observations", get(observations::show))
+        .fallback(async || Refused(StatusCode::NOT_FOUND, "there is no such path under /api/v1".to_owned()))
 }
 
-/// A probe as the API tells of it: nothing of its check but what `target` says, since that may hold credentials.
+/// Why there is no answer.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(serde_json::json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<QueryRejection> for Refused {
+    fn from(rejection: QueryRejection) -> Self {
+        Self(StatusCode::BAD_REQUEST, rejection.body_text())
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!("{error}");
+        Self(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+#[derive(Serialize)]
+struct Status {
+    version: &'static str,
+    config: Arc<str>,
+    region: Arc<str>,
+    node: Arc<str>,
+    parties: usize,
+    probes: usize,
+    ready: bool,
+    /// Why it is not ready.
+    reason: Option<String>,
+}
+
+async fn status(State(site): State<Site>) -> Json<Status> {
+    let plan = site.given.plan.borrow().clone();
+    let reason = health::why_not(&site).await;
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        config: Arc::clone(&plan.hash),
+        region: Arc::clone(&plan.vantage.region),
+        node: Arc::clone(&plan.vantage.node),
+        parties: plan.parties.len(),
+        probes: plan.probes.len(),
+        ready: reason.is_none(),
+        reason,
+    })
+}
+
+/// A probe as the API tells of it: nothing of its check but what `target` says, since the rest may hold credentials.
 #[derive(Serialize)]
 struct ProbeView {
-    name: String,
-    party: String,
-    product: Option<String>,
+    name: Arc<str>,
+    party: Arc<str>,
+    product: Option<Arc<str>>,
+    kind: PartyKind,
     protocol: &'static str,
     target: String,
     interval: f64,
@@ -28,9 +102,10 @@ impl From<&Probe> for ProbeView {
     fn from(probe: &Probe) -> Self {
         let seconds = |duration: Duration| duration.as_secs_f64();
         Self {
-            name: probe.name.to_string(),
-            party: probe.subject.party.to_string(),
-            product: probe.subject.product.as_deref().map(str::to_owned),
+            name: Arc::clone(&probe.name),
+            party: Arc::clone(&probe.subject.party),
+            product: probe.subject.product.clone(),
+            kind: probe.kind,
             protocol: probe.check.key(),
             target: probe.check.target(),
             interval: seconds(probe.interval),
@@ -42,4 +117,28 @@ impl From<&Probe> for ProbeView {
 async fn probes(State(site): State<Site>) -> Json<Vec<ProbeView>> {
     let plan = site.given.plan.borrow().clone();
     Json(plan.probes.iter().map(|probe| ProbeView::from(&**probe)).collect())
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IncidentsAsked {
+    party: Option<Arc<str>>,
+    since: Option<Instant>,
+    state: Option<IncidentState>,
+}
+
+/// Newest first; those that are not over are always among them.
+async fn incidents(
+    State(site): State<Site>,
+    asked: Result<Query<IncidentsAsked>, QueryRejection>,
+) -> Result<Json<Vec<Incident>>, Refused> {
+    let Query(IncidentsAsked { party, since, state }) = asked?;
+    let since = since.map_or_else(|| chrono::Utc::now() - INCIDENTS_SINCE, |Instant(since)| since);
+    let mut incidents = site.given.store.incidents(since).await?;
+    incidents.retain(|incident| {
+        party.as_ref().is_none_or(|party| *party == incident.subject.party)
+            && state.is_none_or(|state| state == incident.state)
+    });
+    incidents.reverse();
+    Ok(Json(incidents))
 }

@@ -1,5 +1,7 @@
 //! `/healthz`: the process lives. `/readyz`: it can be relied on, or the sentence that says why not.
 
+use std::time::Duration;
+
 use axum::{
     extract::State,
     http::StatusCode,
@@ -7,18 +9,32 @@ use axum::{
 };
 
 use super::Site;
+use crate::store::Wanted;
 
 pub(super) async fn lives() -> &'static str {
     "ok\n"
 }
 
 pub(super) async fn ready(State(site): State<Site>) -> Response {
-    match why_not(&site) {
+    match why_not(&site).await {
         None => "ready\n".into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
     }
 }
 
-fn why_not(_site: &Site) -> Option<String> {
-    None
+/// How long the store may take to say that it is there.
+const STORE_WITHIN: Duration = Duration::from_secs(2);
+
+/// One sentence, or nothing when this process can be relied on.
+pub(super) async fn why_not(site: &Site) -> Option<String> {
+    let has_probes = !site.given.plan.borrow().probes.is_empty();
+    if has_probes && !site.given.metrics.anything_has_run() {
+        return Some("no probe has run yet".to_owned());
+    }
+    let wanted = Wanted { limit: 1, ..Wanted::default() };
+    match tokio::time::timeout(STORE_WITHIN, site.given.store.observations(&wanted)).await {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the store does not answer".to_owned()),
+    }
 }

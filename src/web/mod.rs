@@ -24,7 +24,7 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
-use crate::{config::Plan, engine::Observer, metrics::Metrics};
+use crate::{config::Plan, engine::Observer, metrics::Metrics, store::Store};
 
 pub use reload::{Reload, ReloadRefused};
 
@@ -48,6 +48,8 @@ pub struct WebState {
     pub observer: Observer,
     /// Where wishes for a reload go.
     pub reload: mpsc::Sender<Reload>,
+    /// Facts and incidents.
+    pub store: Store,
 }
 
 /// The state with what belongs to the listener alone.

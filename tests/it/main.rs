@@ -13,3 +13,4 @@ mod probe_endpoint;
 mod run;
 mod tcp_tls;
 mod telling;
+mod web;

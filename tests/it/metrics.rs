@@ -12,10 +12,7 @@ use std::{
 
 use usoryou::{
     metrics::{Format, Metrics, ProbeLabels},
-    model::{
-        Cause, Connection, Failure, Kind, Observation, Outcome, Phase, PhaseTimes, Subject, Timestamp, TlsFacts,
-        Verdict,
-    },
+    model::{Cause, Connection, Failure, Kind, Observation, Outcome, Phase, PhaseTimes, Timestamp, TlsFacts, Verdict},
 };
 
 use crate::support::{

@@ -15,6 +15,7 @@ use usoryou::{
     model::{PartyKind, Subject, Vantage},
     net::Net,
     protocol::CheckFile,
+    store::Store,
     web::{self, Reload, WebState},
 };
 
@@ -23,9 +24,10 @@ pub(crate) struct Site {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) reloads: mpsc::Receiver<Reload>,
+    pub(crate) store: Store,
     _stop: watch::Sender<bool>,
     _plan: watch::Sender<Arc<Plan>>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Site {
@@ -36,16 +38,23 @@ impl Site {
         let (reload, reloads) = mpsc::channel(1);
         let (plan_in_force, plan) = watch::channel(Arc::new(plan));
         let given = Arc::clone(&metrics);
-        let address = runtime.block_on(async move {
+        let (address, store) = runtime.block_on(async move {
             let net = Net::system(Vec::new()).unwrap();
             let vantage = plan.borrow().vantage.clone();
             let observer = Observer::new(net, vantage, "".into());
             let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let address = listener.local_addr().unwrap();
-            tokio::spawn(web::serve(listener, WebState { metrics: given, plan, observer, reload }, stopped));
-            address
+            let store = Store::open("sqlite::memory:").await.unwrap();
+            let state = WebState { metrics: given, plan, observer, reload, store: store.clone() };
+            tokio::spawn(web::serve(listener, state, stopped));
+            (address, store)
         });
-        Self { address, metrics, reloads, _stop: stop, _plan: plan_in_force, _runtime: runtime }
+        Self { address, metrics, reloads, store, _stop: stop, _plan: plan_in_force, runtime }
+    }
+
+    /// Runs something of its runtime.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 }
 

@@ -1,0 +1,178 @@
+//! The internal listener: health, reload, the API, and clients that behave badly.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use usoryou::{
+    metrics::{Metrics, ProbeLabels},
+    model::Observation,
+    web::ReloadRefused,
+};
+
+use crate::support::{
+    peers::{get, request},
+    site::{Site, plan},
+};
+
+fn observation(probe: &str, second: u32) -> Observation {
+    serde_json::from_value(json!({
+        "probe": probe, "party": "provider", "region": "eu-west", "outcome": "up",
+        "scheduled_at": format!("2026-11-22T10:32:{second:02}.000Z"), "phases": {"connect": 0.01}, "duration": 0.01
+    }))
+    .unwrap()
+}
+
+fn one_probe() -> usoryou::config::Plan {
+    plan(&[("echo", json!({"icmp": {"host": "127.0.0.1"}}))])
+}
+
+fn json_of(site: &Site, path: &str) -> Value {
+    let answer = get(site.address, path).unwrap();
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[test]
+fn ready_is_said_only_when_it_is_true() {
+    let site = Site::start(Metrics::new("test"), one_probe());
+    assert_eq!(get(site.address, "/healthz").unwrap().status, 200);
+    let waiting = get(site.address, "/readyz").unwrap();
+    assert_eq!((waiting.status, &*waiting.text()), (503, "not ready: no probe has run yet\n"));
+    let labels = ProbeLabels {
+        party: "provider".into(),
+        product: None,
+        probe: "echo".into(),
+        protocol: "icmp".into(),
+        region: "eu-west".into(),
+        node: "n1".into(),
+    };
+    site.metrics.probe(&labels).record(&observation("echo", 0));
+    assert_eq!(get(site.address, "/readyz").unwrap().status, 200);
+    assert_eq!(json_of(&site, "/api/v1/status")["ready"], true);
+}
+
+#[test]
+fn a_reload_tells_how_it_went() {
+    let mut site = Site::start(Metrics::new("test"), plan(&[]));
+    let address = site.address;
+    let cases = [
+        (Ok(()), 200, "reloaded\n"),
+        (
+            Err(ReloadRefused::Mistakes("probes.yaml:3:5: no such key".to_owned())),
+            400,
+            "probes.yaml:3:5: no such key\n",
+        ),
+        (Err(ReloadRefused::Failed("no memory".to_owned())), 500, "no memory\n"),
+    ];
+    for (result, status, text) in cases {
+        let asking = std::thread::spawn(move || request(address, "POST", "/-/reload", &[]).unwrap());
+        let asked = site.reloads.blocking_recv().unwrap();
+        asked.answer.send(result).unwrap();
+        let answer = asking.join().unwrap();
+        assert_eq!((answer.status, &*answer.text()), (status, text));
+    }
+    assert_eq!(get(address, "/-/reload").unwrap().status, 405, "a link must not reload");
+}
+
+#[test]
+fn observations_are_filtered_bounded_and_come_as_lines_too() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let seen: Vec<_> = (0..30).map(|second| observation(if second % 3 == 0 { "a" } else { "b" }, second)).collect();
+    site.wait(site.store.append(&seen)).unwrap();
+    let of = |query: &str| {
+        let answer = json_of(&site, &format!("/api/v1/observations?{query}"));
+        let due = |one: &Value| one["scheduled_at"].as_str().unwrap()[17..19].to_owned();
+        answer.as_array().unwrap().iter().map(due).collect::<Vec<_>>()
+    };
+    assert_eq!(of("probe=a&limit=2"), ["27", "24"], "newest first");
+    assert_eq!(of("probe=a&since=2026-11-22T10:32:20Z"), ["27", "24", "21"]);
+    assert_eq!(of("until=2026-11-22T10:32:02Z"), ["01", "00"]);
+    assert!(of("region=us-east").is_empty());
+    assert_eq!(of("limit=999999999").len(), 30);
+
+    let lines = get(site.address, "/api/v1/observations?format=jsonl&limit=2").unwrap();
+    assert!(lines.head.contains("content-type: application/jsonl"));
+    let read: Vec<Observation> = lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let due: Vec<_> = read.iter().map(|one| one.scheduled_at.timestamp() % 60).collect();
+    assert_eq!(due, [28, 29], "as they happened");
+}
+
+#[test]
+fn a_question_that_is_not_understood_is_refused_with_the_reason() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    for (path, status, word) in [
+        ("/api/v1/observations?prob=x", 400, "prob"),
+        ("/api/v1/observations?since=yesterday", 400, "how long ago"),
+        ("/api/v1/observations?limit=-1", 400, "limit"),
+        ("/api/v1/observations?format=xml", 400, "xml"),
+        ("/api/v1/incidents?state=bad", 400, "bad"),
+        ("/api/v1/nothing", 404, "no such path"),
+    ] {
+        let answer = get(site.address, path).unwrap();
+        let error: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.status, status, "{path}");
+        assert!(error["error"].as_str().unwrap().contains(word), "{path}: {error}");
+    }
+    assert_eq!(get(site.address, "/nothing").unwrap().status, 404);
+}
+
+#[test]
+fn probes_are_listed_without_what_could_be_secret() {
+    let check = json!({"icmp": {"host": "127.0.0.1"}});
+    let site = Site::start(Metrics::new("test"), plan(&[("echo", check)]));
+    let probes = json_of(&site, "/api/v1/probes");
+    assert_eq!(probes[0]["name"], "echo");
+    assert_eq!((&probes[0]["protocol"], &probes[0]["interval"]), (&json!("icmp"), &json!(10.0)));
+    let mut names: Vec<_> = probes[0].as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    assert_eq!(names, ["interval", "kind", "name", "party", "product", "protocol", "target", "timeout"]);
+}
+
+#[test]
+fn more_probes_on_demand_than_allowed_are_refused_and_the_rest_still_answers() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let (address, port) = (site.address, silent.local_addr().unwrap().port());
+    let path = format!("/probe?module=ssh_banner&target=127.0.0.1:{port}");
+    let asking: Vec<_> = (0..70)
+        .map(|_| {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                request(address, "GET", &path, &[("X-Prometheus-Scrape-Timeout-Seconds", "3")]).unwrap().status
+            })
+        })
+        .collect();
+    // While they hang, everything else answers at once.
+    let begun = Instant::now();
+    assert_eq!(get(address, "/healthz").unwrap().status, 200);
+    assert_eq!(get(address, "/metrics").unwrap().status, 200);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    let statuses: Vec<u16> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(200), count(503)), (64, 6), "{statuses:?}");
+}
+
+#[test]
+fn a_client_that_misbehaves_hurts_only_itself() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let answer_to = |sent: &[u8]| {
+        let mut stream = TcpStream::connect(site.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        // The other side may already have closed: that is an answer too.
+        let _ = stream.write_all(sent);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let endless = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'a'; 200_000]].concat();
+    assert!(answer_to(&endless).starts_with("HTTP/1.1 431"), "{}", answer_to(&endless));
+    assert!(answer_to(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not HTTP\r\n\r\n").starts_with("HTTP/1.1 400"));
+    // Clients that say nothing take places, not answers.
+    let idle: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(site.address).unwrap()).collect();
+    assert_eq!(get(site.address, "/healthz").unwrap().status, 200);
+    drop(idle);
+}
