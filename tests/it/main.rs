@@ -1,6 +1,7 @@
 //! Everything with a socket or a process, in one binary that is linked once. Each module is a part of the product;
 //! `support` holds the fake servers that misbehave on request.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on must stop")]
+#![expect(unreachable_pub, reason = "what `support` offers is public to the other modules, and there is nobody else")]
 
 mod support;
 

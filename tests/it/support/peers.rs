@@ -10,7 +10,7 @@ use std::{
 
 /// The program of that name, or nothing where it is not installed, so that the test can be skipped. With
 /// `USORYOU_PEERS=required` a missing one is a failure.
-pub(crate) fn peer(name: &str) -> Option<PathBuf> {
+pub fn peer(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/postgresql"].map(PathBuf::from);
     let found = std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file());
@@ -22,14 +22,14 @@ pub(crate) fn peer(name: &str) -> Option<PathBuf> {
 }
 
 /// A started program that ends with the test.
-pub(crate) struct Started {
+pub struct Started {
     child: Child,
     log: PathBuf,
 }
 
 impl Started {
     /// Starts a program; what it prints goes to a file in `folder`.
-    pub(crate) fn new(command: &mut Command, folder: &Path) -> Self {
+    pub fn new(command: &mut Command, folder: &Path) -> Self {
         let name = Path::new(command.get_program()).file_name().unwrap().to_string_lossy().into_owned();
         let log = folder.join(format!("{name}-{}.log", free_port()));
         let out = std::fs::File::create(&log).unwrap();
@@ -39,12 +39,12 @@ impl Started {
     }
 
     /// What it has printed.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Polls until `look` finds something; fails with the program's log when it ends or the time is over.
-    pub(crate) fn wait_for<T>(&mut self, what: &str, look: impl Fn() -> Option<T>) -> T {
+    pub fn wait_for<T>(&mut self, what: &str, look: impl Fn() -> Option<T>) -> T {
         let until = Instant::now() + Duration::from_secs(40);
         loop {
             if let Some(found) = look() {
@@ -65,30 +65,30 @@ impl Drop for Started {
 }
 
 /// A port that was free a moment ago, for programs that cannot choose one themselves.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// An answer over HTTP.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Status code.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Head of the answer, in lower case.
-    pub(crate) head: String,
+    pub head: String,
     /// Body.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 impl Answer {
     /// The body as text.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 /// One request over a connection of its own, with HTTP/1.0 so that the body comes as it is; nothing when nobody listens.
-pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -102,11 +102,11 @@ pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[
 }
 
 /// `GET` without headers.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Option<Answer> {
+pub fn get(address: SocketAddr, path: &str) -> Option<Answer> {
     request(address, "GET", path, &[])
 }
 
 /// Text as a query's value.
-pub(crate) fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

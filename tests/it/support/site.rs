@@ -20,11 +20,11 @@ use usoryou::{
 };
 
 /// A listener with a runtime of its own, so that tests may block.
-pub(crate) struct Site {
-    pub(crate) address: SocketAddr,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) reloads: mpsc::Receiver<Reload>,
-    pub(crate) store: Store,
+pub struct Site {
+    pub address: SocketAddr,
+    pub metrics: Arc<Metrics>,
+    pub reloads: mpsc::Receiver<Reload>,
+    pub store: Store,
     _stop: watch::Sender<bool>,
     _plan: watch::Sender<Arc<Plan>>,
     runtime: tokio::runtime::Runtime,
@@ -32,7 +32,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// Serves these figures and this plan.
-    pub(crate) fn start(metrics: Arc<Metrics>, plan: Plan) -> Self {
+    pub fn start(metrics: Arc<Metrics>, plan: Plan) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (stop, stopped) = watch::channel(false);
         let (reload, reloads) = mpsc::channel(1);
@@ -53,13 +53,13 @@ impl Site {
     }
 
     /// Runs something of its runtime.
-    pub(crate) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
     }
 }
 
 /// A plan of probes given as name and check (JSON in the words of the configuration).
-pub(crate) fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
+pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
     let net = Net::system(Vec::new()).unwrap();
     let probe = |(name, check): &(&str, serde_json::Value)| {
         let file: CheckFile = serde_json::from_value(check.clone()).unwrap();

@@ -22,28 +22,28 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls};
 
 /// How long `/slow` holds its first byte.
-pub(crate) const HOLD: Duration = Duration::from_millis(200);
+pub const HOLD: Duration = Duration::from_millis(200);
 
 /// The servers, each at its port.
-pub(crate) struct Targets {
-    pub(crate) http: SocketAddr,
-    pub(crate) https: SocketAddr,
+pub struct Targets {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
     /// Shows a certificate for `other.test`.
-    pub(crate) https_other_name: SocketAddr,
+    pub https_other_name: SocketAddr,
     /// Answers NOERROR with an address to anything but names under `nothing.`, which do not exist; UDP and TCP.
-    pub(crate) dns: SocketAddr,
+    pub dns: SocketAddr,
     /// Greets with `220 ready`.
-    pub(crate) banner: SocketAddr,
+    pub banner: SocketAddr,
     /// Takes no connection.
-    pub(crate) closed: SocketAddr,
+    pub closed: SocketAddr,
     /// The authority that signed the certificates.
-    pub(crate) ca_file: PathBuf,
+    pub ca_file: PathBuf,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Targets {
     /// Starts them all; the authority's certificate goes to `folder`.
-    pub(crate) fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let ca_file = folder.join("ca.pem");
         let issuer = authority(&ca_file);
