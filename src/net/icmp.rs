@@ -7,7 +7,12 @@
 mod message;
 mod options;
 
-use std::{io, net::IpAddr};
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher as _,
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::{io::Interest, net::UdpSocket};
@@ -47,13 +52,15 @@ impl Echoer {
     /// `not_permitted` with the remedy, `unreachable` when there is no route, in [`Phase::Exchange`].
     pub fn open(address: IpAddr) -> Result<Self, Failure> {
         let (socket, raw) = open_any(address)?;
-        let (mut id, mut nonce) = ([0; 2], message::Nonce::default());
         let opened = options::prepare(&socket, address.is_ipv6())
-            .and_then(|()| socket.connect(&SockAddr::from(std::net::SocketAddr::new(address, 0))))
+            .and_then(|()| socket.connect(&SockAddr::from(SocketAddr::new(address, 0))))
             .and_then(|()| socket.set_nonblocking(true))
-            .and_then(|()| random(&mut id).and_then(|()| random(&mut nonce)))
             .and_then(|()| UdpSocket::from_std(socket.into()));
         let socket = opened.map_err(|error| send_failure(&error))?;
+        // Hard to guess and cheap, which is all that telling our own replies from others asks for.
+        let random = RandomState::new();
+        let nonce = (u128::from(random.hash_one(0)) << 64 | u128::from(random.hash_one(1))).to_be_bytes();
+        let [id @ .., _, _, _, _, _, _] = random.hash_one(2).to_be_bytes();
         let flavour = message::Flavour { v6: address.is_ipv6(), raw };
         Ok(Self { socket, flavour, id: u16::from_be_bytes(id), nonce })
     }
@@ -87,10 +94,6 @@ impl Echoer {
             }
         }
     }
-}
-
-fn random(bytes: &mut [u8]) -> io::Result<()> {
-    aws_lc_rs::rand::fill(bytes).map_err(|_| io::Error::other("no random bytes"))
 }
 
 /// The unprivileged socket, else the raw one.

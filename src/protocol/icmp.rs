@@ -19,6 +19,10 @@ const SPACING: Duration = Duration::from_millis(20);
 /// So many requests are a measurement; more are a load.
 const MOST: u16 = 100;
 
+/// How long the last answers may lag behind the last request once there are some; twice the first one's time if that is
+/// longer. Waiting on to the deadline would only tell the same later.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// What is kept of the deadline to say how many were answered.
 const LAST_WORDS: Duration = Duration::from_millis(10);
 
@@ -82,13 +86,17 @@ impl Check for Icmp {
 
 impl Icmp {
     async fn ask(&self, echoer: &Echoer, attempt: &mut Attempt) -> Result<(), Failure> {
-        let until = attempt.deadline.checked_sub(LAST_WORDS).unwrap_or(attempt.deadline);
+        let mut until = attempt.deadline.checked_sub(LAST_WORDS).unwrap_or(attempt.deadline);
         let room = until.saturating_duration_since(Instant::now()) / (2 * u32::from(self.file.count));
         let mut tally = Tally::of(self.file.count);
         let mut next = 0;
         attempt.enter(Phase::Exchange, "echo reply");
-        let mut send_at = Instant::now();
+        let began = Instant::now();
+        let (mut send_at, mut linger) = (began, None);
         while !tally.complete() {
+            if let (true, Some(linger)) = (next == self.file.count, linger) {
+                until = until.min(send_at + linger);
+            }
             let step = async {
                 tokio::select! {
                     // What has arrived goes first: its time is what we measure.
@@ -101,6 +109,7 @@ impl Icmp {
                 Ok(Some(Ok(echo))) => {
                     if tally.answered == 0 {
                         attempt.leave();
+                        linger = Some(LINGER.max(2 * began.elapsed()));
                         if let Some(hops) = echo.hop_limit {
                             attempt.gauge(HOP_LIMIT.0, HOP_LIMIT.1, hops.into());
                         }
