@@ -105,7 +105,8 @@ impl Dns {
         reply.map(|reply| Exchanged { reply, resent: 0 })
     }
 
-    /// A host without a route to the first address has no time to lose on it; silence is final.
+    /// A first address without a route, or with nobody behind it, costs no time, so the next one is asked as a client
+    /// would; silence is final.
     async fn over_udp(
         &self,
         addresses: &[SocketAddr],
@@ -117,7 +118,7 @@ impl Dns {
         for address in addresses {
             attempt.facts.peer = Some(*address);
             asked = dns::ask(*address, &self.question, until).await;
-            if asked.as_ref().err().is_none_or(|failure| failure.kind != Kind::Unreachable) {
+            if asked.as_ref().err().is_none_or(|failure| !matches!(failure.kind, Kind::Unreachable | Kind::Refused)) {
                 break;
             }
         }

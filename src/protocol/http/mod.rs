@@ -104,6 +104,8 @@ impl Http {
             let location = answer.headers().get(header::LOCATION);
             let Some(location) = location.filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308)) else { break };
             if self.redirects == 0 {
+                // One that is not followed counts there as well.
+                gauge(attempt, REDIRECTS, 1.0);
                 break;
             }
             let lost = |why: String| Failure::new(Phase::FirstByte, Kind::RedirectLimit, why);
@@ -179,9 +181,11 @@ impl Http {
         }
         let read = self.reading.read(attempt, &mut line, &head.headers, &mut body).await;
         attempt.leave();
+        if let Ok(read) = &read {
+            gauge(attempt, UNCOMPRESSED_LENGTH, read.length as f64);
+        }
         judged?;
         let read = read?;
-        gauge(attempt, UNCOMPRESSED_LENGTH, read.length as f64);
         if let Err(failure) = self.expectations.judge_body(&read) {
             gauge(attempt, FAILED_DUE_TO_REGEX, 1.0);
             return Err(failure);
