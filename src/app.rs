@@ -12,8 +12,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     config::{self, Mistakes, VantageOverrides},
     engine::{Engine, Observer},
+    hub::{self, Hub, Pace, View},
     metrics::Metrics,
     net::Net,
+    notify,
     store::{Store, StoreError},
     web::{self, WebState},
 };
@@ -55,6 +57,9 @@ pub enum CannotStart {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nothing can be sent.
+    #[error("cannot send messages: {0}")]
+    Send(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
@@ -70,6 +75,7 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
     let config::Loaded { plan, warnings } = files.read().await.map_err(CannotStart::Configuration)?;
     let listener = listen::bind(&options.listen).await?;
+    let http = notify::http_client(&net.trust).map_err(CannotStart::Send)?;
     let store = Store::open(&options.store).await?;
 
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
@@ -82,11 +88,22 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let (stop, stopped) = watch::channel(false);
     let observer = Observer::new(net, plan.vantage.clone(), Arc::clone(&plan.hash));
     let (plans, plan) = watch::channel(plan);
-    let (sink, mut facts) = mpsc::channel(FACTS);
+    let (sink, inbox) = mpsc::channel(FACTS);
     let (wishes, wished) = mpsc::channel(RELOADS);
     let (stop_engine, engine_stopped) = oneshot::channel::<()>();
 
-    let hub = tokio::spawn(async move { while facts.recv().await.is_some() {} });
+    let (view, _) = watch::channel(View::default());
+    let (stop_hub, hub_stopped) = watch::channel(false);
+    let hub = Hub {
+        plan: plan.clone(),
+        store: store.clone(),
+        inbox,
+        view,
+        metrics: Arc::clone(&metrics),
+        http,
+        pace: Pace::default(),
+    };
+    let hub = tokio::spawn(hub::run(hub, hub_stopped));
     let engine = Engine { observer: observer.clone(), metrics: Arc::clone(&metrics), plan: plan.clone(), sink };
     let engine = tokio::spawn(engine.run(async { drop(engine_stopped.await) }));
     let web = WebState { metrics: Arc::clone(&metrics), plan, observer, reload: wishes, store };
@@ -100,6 +117,8 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
         drop(stop_engine);
         let _ = stop.send(true);
         let _ = engine.await;
+        // Only now: what the last runs saw is still taken, judged and written.
+        let _ = stop_hub.send(true);
         let _ = hub.await;
         let _ = web.await;
     };

@@ -25,7 +25,7 @@ pub fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
         .regions
         .iter()
         .zip(&vantages)
-        .filter(|(_, verdict)| !verdict.is_bad())
+        .filter(|(_, verdict)| verdict.cause != Cause::Probe)
         .map(|(region, _)| *region)
         .collect();
     let mut verdicts: BTreeMap<Subject, Verdict> = matrix
@@ -41,7 +41,7 @@ pub fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
 #[must_use]
 pub fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
     let matrix = Matrix::of(world, window, now);
-    let blind = |region: &Arc<str>| of_vantage(&matrix, region, now).is_bad();
+    let blind = |region: &Arc<str>| of_vantage(&matrix, region, now).cause == Cause::Probe;
     let controls = matrix.looks.iter().filter(|look| look.kind == PartyKind::Control && look.is_down());
     let places: BTreeSet<_> = controls.map(|look| (look.subject.clone(), look.region.clone())).collect();
     places.into_iter().filter(|(_, region)| !blind(region)).collect()
@@ -54,6 +54,11 @@ fn of_vantage(matrix: &Matrix<'_>, region: &Arc<str>, now: Timestamp) -> Verdict
     let mut verdict = blank(Subject::vantage(region), now);
     // A vantage point that has said nothing conclusive for a while neither fails nor recovers.
     verdict.regions_seen = usize::from(!here.is_empty());
+    if here.is_empty() {
+        verdict.cause = Cause::Unknown;
+        verdict.evidence.push("Nothing fresh has come from there.".to_owned());
+        return verdict;
+    }
     let witnesses: Vec<&Look<'_>> = {
         let controls: Vec<_> = here.iter().copied().filter(|look| look.kind == PartyKind::Control).collect();
         if controls.is_empty() { here.clone() } else { controls }

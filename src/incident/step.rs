@@ -156,8 +156,12 @@ impl Step {
             return;
         }
         let relapsed = incident.state == IncidentState::Recovering;
-        let was = (incident.cause != verdict.cause).then_some(incident.cause);
         let new_round = incident.round != verdict.round;
+        // While regions recover one after the other the same round looks like another cause: only a new round tells.
+        if !relapsed && !new_round {
+            return;
+        }
+        let was = (incident.cause != verdict.cause).then_some(incident.cause);
         incident.state = IncidentState::Open;
         incident.recovered_at = None;
         incident.good_rounds = 0;
@@ -167,7 +171,7 @@ impl Step {
         incident.verdict = verdict.clone();
         if relapsed || was.is_some() {
             self.note(&verdict.subject, Transition::Updated, was);
-        } else if new_round {
+        } else {
             self.touch(&verdict.subject);
         }
     }

@@ -41,7 +41,7 @@ impl File {
 }
 
 /// Slack by incoming webhook.
-pub struct Slack {
+pub(super) struct Slack {
     http: reqwest::Client,
     /// Nothing when no webhook is given: then messages go to the log alone.
     webhook: Option<reqwest::Url>,

@@ -26,7 +26,9 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
     headline.extend(evidence.next());
     let mut lines: Vec<String> = evidence.collect();
     lines.extend(detail(verdict));
-    lines.extend(alternatives(verdict));
+    // Where the alternatives are the answer they belong to it.
+    let place = if verdict.cause == Cause::Unknown { &mut headline } else { &mut lines };
+    place.extend(alternatives(verdict));
     lines.push(format!("Incident {}", incident.id));
     Words { headline: headline.join(" "), lines }
 }

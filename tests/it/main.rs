@@ -12,6 +12,7 @@ mod http;
 mod metrics;
 mod probe_endpoint;
 mod run;
+mod scenarios;
 mod tcp_tls;
 mod telling;
 mod web;

@@ -1,0 +1,271 @@
+//! Worlds as data: each file of `tests/scenarios/` tells a story, and what would be judged and said of it, second by
+//! second. Nothing here has a socket or a clock.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use usoryou::{
+    attribution::{Window, World, WorldParty, WorldProbe, judge},
+    incident::{self, Incidents, Policy},
+    model::{
+        Cause, Connection, Failure, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Subject, Timestamp,
+        Vantage, Verdict, observation_id, round_of,
+    },
+    notify::{self, Audience, Hears},
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    /// For the reader, and for whoever sees it fail.
+    story: String,
+    parties: BTreeMap<Arc<str>, PartyOfStory>,
+    probes: BTreeMap<Arc<str>, ProbeOfStory>,
+    regions: Vec<Arc<str>>,
+    /// Seconds.
+    lasts: i64,
+    #[serde(default)]
+    faults: Vec<Fault>,
+    #[serde(default)]
+    verdicts: Vec<Expected>,
+    /// Every headline, in order; seconds since the beginning in front: `70 It's them: …`.
+    messages: Vec<String>,
+    #[serde(default)]
+    maintenance: Vec<Planned>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PartyOfStory {
+    kind: PartyKind,
+    name: Option<Arc<str>>,
+    #[serde(default)]
+    depends_on: Vec<Arc<str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProbeOfStory {
+    party: Arc<str>,
+    product: Option<Arc<str>>,
+    /// Seconds.
+    #[serde(default = "ten")]
+    interval: u32,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fault {
+    /// Nothing: all.
+    probes: Option<Vec<Arc<str>>>,
+    /// Nothing: all.
+    regions: Option<Vec<Arc<str>>>,
+    from: i64,
+    until: i64,
+    /// `PHASE KIND`, `degraded`, `inconclusive` or `silent`.
+    is: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    at: i64,
+    of: String,
+    cause: Cause,
+    regions: Option<Vec<Arc<str>>>,
+    alternatives: Option<Vec<Cause>>,
+    because_of: Option<String>,
+    #[serde(default)]
+    degraded: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Planned {
+    party: Arc<str>,
+    from: i64,
+    until: i64,
+    note: Arc<str>,
+}
+
+fn word<T: serde::de::DeserializeOwned>(word: &str) -> T {
+    serde_json::from_value(serde_json::Value::String(word.to_owned())).unwrap()
+}
+
+fn beginning() -> Timestamp {
+    "2026-11-22T10:30:00Z".parse().unwrap()
+}
+
+impl Scenario {
+    fn world(&self) -> World {
+        let parties = self.parties.iter().map(|(key, party)| {
+            let name = party.name.clone().unwrap_or_else(|| key.clone());
+            (key.clone(), WorldParty { kind: party.kind, name, depends_on: party.depends_on.clone() })
+        });
+        let probes = self.probes.iter().map(|(name, probe)| {
+            let subject = Subject { party: probe.party.clone(), product: probe.product.clone() };
+            let interval = Duration::from_secs(probe.interval.into());
+            (name.clone(), WorldProbe { subject, interval, timeout: Duration::from_secs(5) })
+        });
+        World { parties: parties.collect(), probes: probes.collect() }
+    }
+
+    /// What is seen at a second: each probe starts at its own second of the interval, each region a second later.
+    fn seen(&self, second: i64) -> Vec<Observation> {
+        let mut seen = vec![];
+        for (start, (name, probe)) in self.probes.iter().enumerate() {
+            for (shift, region) in self.regions.iter().enumerate() {
+                let due = second - i64::try_from(start + shift).unwrap();
+                if due.rem_euclid(probe.interval.into()) == 0 {
+                    seen.extend(self.observe(name, probe, region, second));
+                }
+            }
+        }
+        seen
+    }
+
+    fn observe(&self, name: &Arc<str>, probe: &ProbeOfStory, region: &Arc<str>, second: i64) -> Option<Observation> {
+        let at = beginning() + chrono::Duration::seconds(second);
+        let fault = self.faults.iter().find(|fault| {
+            (fault.from..fault.until).contains(&second)
+                && fault.probes.as_ref().is_none_or(|probes| probes.contains(name))
+                && fault.regions.as_ref().is_none_or(|regions| regions.contains(region))
+        });
+        let (outcome, failure) = match fault.map(|fault| &*fault.is) {
+            None => (Outcome::Up, None),
+            Some("silent") => return None,
+            Some("degraded") => (Outcome::Degraded, None),
+            Some("inconclusive") => (Outcome::Inconclusive, Some(Failure::new(Phase::Connect, Kind::Starved, ""))),
+            Some(what) => {
+                let (phase, kind) = what.split_once(' ').expect("PHASE KIND");
+                (Outcome::Down, Some(Failure::new(word(phase), word(kind), "")))
+            }
+        };
+        let mut phases = PhaseTimes::default();
+        if failure.as_ref().is_none_or(|failure| failure.phase != Phase::Resolve) {
+            phases.add(Phase::Resolve, Duration::from_millis(2));
+        }
+        let interval = Duration::from_secs(probe.interval.into());
+        let vantage = Vantage { region: region.clone(), node: "n1".into() };
+        let round = round_of(at, interval);
+        Some(Observation {
+            id: observation_id(name, &vantage, round, 0),
+            probe: name.clone(),
+            party: probe.party.clone(),
+            product: probe.product.clone(),
+            protocol: "http".into(),
+            region: region.clone(),
+            node: vantage.node,
+            round,
+            scheduled_at: at,
+            started_at: None,
+            outcome,
+            failure,
+            phases,
+            duration: Duration::from_millis(20),
+            connection: Connection::Cold,
+            peer: None,
+            resolver: None,
+            tls: None,
+            tcp: None,
+            http_status: None,
+            retry_after: None,
+            build: "".into(),
+            config: "".into(),
+            credential: None,
+            received_at: None,
+        })
+    }
+
+    /// Plays the story and says what was judged at the seconds asked for, and every headline.
+    fn play(&self) -> (Vec<(i64, Verdict)>, Vec<String>) {
+        let (world, mut window, mut incidents) = (self.world(), Window::default(), Incidents::default());
+        let routes = [Hears { channel: "support".into(), party: None }];
+        let (mut judged, mut headlines) = (vec![], vec![]);
+        for second in 0..self.lasts {
+            let now = beginning() + chrono::Duration::seconds(second);
+            for seen in self.seen(second) {
+                window.absorb(&seen, now);
+            }
+            window.prune(&world, now);
+            let verdicts = judge(&world, &window, now);
+            let step = incident::step(&incidents, &verdicts, Policy { open_after: 3, close_after: 5 }, now);
+            incidents = step.incidents;
+            let muted = |subject: &Subject| {
+                let covers = |one: &&Planned| one.party == subject.party && (one.from..one.until).contains(&second);
+                self.maintenance.iter().find(covers).map(|one| one.note.clone())
+            };
+            let open: Vec<_> = incidents.open().cloned().collect();
+            let audience = Audience { world: &world, routes: &routes, muted: &muted };
+            let planned = notify::plan(&step.changes, &open, &audience, now);
+            planned.amended.iter().for_each(|incident| incidents.amend(incident));
+            headlines.extend(planned.letters.iter().map(|letter| format!("{second} {}", letter.headline)));
+            judged.extend(verdicts.into_iter().map(|verdict| (second, verdict)));
+        }
+        (judged, headlines)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (judged, headlines) = self.play();
+        for expected in &self.verdicts {
+            let found =
+                judged.iter().find(|(at, verdict)| *at == expected.at && verdict.subject.to_string() == expected.of);
+            let (_, verdict) = found.ok_or(format!("at {}: no verdict of {}", expected.at, expected.of))?;
+            expected.check(verdict)?;
+        }
+        if headlines != self.messages {
+            return Err(format!(
+                "messages:\n  {}\nexpected:\n  {}",
+                headlines.join("\n  "),
+                self.messages.join("\n  ")
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Expected {
+    fn check(&self, verdict: &Verdict) -> Result<(), String> {
+        let because_of = verdict.because_of.as_ref().map(ToString::to_string);
+        let fits = verdict.cause == self.cause
+            && verdict.degraded == self.degraded
+            && because_of == self.because_of
+            && self.regions.as_ref().is_none_or(|regions| *regions == verdict.regions)
+            && self.alternatives.as_ref().is_none_or(|alternatives| *alternatives == verdict.alternatives);
+        if fits { Ok(()) } else { Err(format!("at {} of {}: {verdict:?}", self.at, self.of)) }
+    }
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    files
+}
+
+#[test]
+fn every_story_ends_as_told() {
+    let files = files();
+    assert!(files.len() >= 12, "stories are missing");
+    let wrong: Vec<String> = files
+        .iter()
+        .filter_map(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            let scenario: Scenario =
+                serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            scenario.check().err().map(|why| format!("{name} ({}): {why}", scenario.story))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
