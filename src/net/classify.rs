@@ -28,10 +28,14 @@ pub fn io(phase: Phase, error: &io::Error) -> Failure {
         (_, Some(libc::ENETDOWN)) => (Kind::Unreachable, "network down"),
         (io::ErrorKind::ConnectionRefused, _) => (Kind::Refused, "connection refused"),
         (io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted, _) => (Kind::Reset, "connection reset"),
+        // Not the kernel's: h2's word for streams that were open when the connection ended.
+        (io::ErrorKind::BrokenPipe, None) => (Kind::ClosedEarly, "connection closed before the answer was complete"),
         (io::ErrorKind::BrokenPipe, _) => (Kind::Reset, "connection reset while we were writing"),
         (io::ErrorKind::UnexpectedEof | io::ErrorKind::NotConnected, _) => (Kind::ClosedEarly, "connection closed"),
         (io::ErrorKind::TimedOut, _) => (Kind::TimedOut, "the kernel gave up waiting"),
-        (io::ErrorKind::InvalidData, _) => (Kind::ProtocolError, "what came back makes no sense"),
+        (io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput, _) => {
+            (Kind::ProtocolError, "what came back makes no sense")
+        }
         (kind, _) => return Failure::new(phase, Kind::Unclassified, kind.to_string()),
     };
     Failure::new(phase, kind, words)

@@ -1,5 +1,8 @@
 //! Fake servers and small things that tests share.
 
+pub mod certs;
+pub mod fake;
+pub mod looking;
 pub mod nameserver;
 pub mod peers;
 pub mod program;
