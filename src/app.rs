@@ -92,7 +92,7 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let (wishes, wished) = mpsc::channel(RELOADS);
     let (stop_engine, engine_stopped) = oneshot::channel::<()>();
 
-    let (view, _) = watch::channel(View::default());
+    let (view, viewed) = watch::channel(View::default());
     let (stop_hub, hub_stopped) = watch::channel(false);
     let hub = Hub {
         plan: plan.clone(),
@@ -106,7 +106,7 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let hub = tokio::spawn(hub::run(hub, hub_stopped));
     let engine = Engine { observer: observer.clone(), metrics: Arc::clone(&metrics), plan: plan.clone(), sink };
     let engine = tokio::spawn(engine.run(async { drop(engine_stopped.await) }));
-    let web = WebState { metrics: Arc::clone(&metrics), plan, observer, reload: wishes, store };
+    let web = WebState { metrics: Arc::clone(&metrics), plan, observer, reload: wishes, store, view: viewed };
     let web = tokio::spawn(web::serve(listener, web, stopped));
     let reloads = tokio::spawn(reload::follow(files, plans, metrics, wished, signals.reload()));
 

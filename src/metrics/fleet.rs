@@ -42,7 +42,6 @@ pub(super) struct ConfigReload {
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) observations: u64,
-    pub(super) dropped: u64,
     pub(super) queue: u64,
     pub(super) rounds: Histogram,
     pub(super) last_round: Option<Timestamp>,
@@ -50,7 +49,7 @@ pub(super) struct Hub {
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { observations: 0, dropped: 0, queue: 0, rounds: histogram(&LATENCY), last_round: None }
+        Self { observations: 0, queue: 0, rounds: histogram(&LATENCY), last_round: None }
     }
 }
 
@@ -124,12 +123,7 @@ impl Metrics {
         lock(&self.fleet).hub.get_or_insert_default().observations += observations;
     }
 
-    /// Counts observations that were given up because the queue to the hub was full.
-    pub fn hub_dropped(&self, observations: u64) {
-        lock(&self.fleet).hub.get_or_insert_default().dropped += observations;
-    }
-
-    /// How many observations wait for the hub.
+    /// How many observations were taken and wait to be written.
     pub fn hub_queue(&self, waiting: usize) {
         lock(&self.fleet).hub.get_or_insert_default().queue = waiting as u64;
     }

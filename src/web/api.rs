@@ -1,14 +1,16 @@
 //! `/api/v1`: the facts behind the pages, as JSON. Answers are bounded; a question that is not understood is refused with
 //! the reason, so that a misspelt filter does not look like an empty answer.
 
+mod incidents;
 mod instant;
 mod observations;
+mod verdicts;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{State, rejection::QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
@@ -19,18 +21,16 @@ use self::instant::Instant;
 use super::{Site, health};
 use crate::{
     config::Probe,
-    model::{Incident, IncidentState, PartyKind},
+    model::{PartyKind, Timestamp},
     store::StoreError,
 };
-
-/// How far back incidents are shown when nobody says.
-const INCIDENTS_SINCE: chrono::TimeDelta = chrono::TimeDelta::days(30);
 
 pub(super) fn routes() -> Router<Site> {
     Router::new()
         .route("/status", get(status))
         .route("/probes", get(probes))
-        .route("/incidents", get(incidents))
+        .route("/verdicts", get(verdicts::show))
+        .route("/incidents", get(incidents::show))
         .route("/observations", get(observations::show))
         .fallback(async || Refused(StatusCode::NOT_FOUND, "there is no such path under /api/v1".to_owned()))
 }
@@ -68,12 +68,20 @@ struct Status {
     ready: bool,
     /// Why it is not ready.
     reason: Option<String>,
+    /// When the hub judged last.
+    judged_at: Option<Timestamp>,
+    /// What is wrong now, a sentence each.
+    bad: Vec<String>,
 }
 
 async fn status(State(site): State<Site>) -> Json<Status> {
     let plan = site.given.plan.borrow().clone();
     let reason = health::why_not(&site).await;
+    let view = site.given.view.borrow();
+    let judged = view.verdicts.iter().zip(&view.sentences);
     Json(Status {
+        judged_at: view.at,
+        bad: judged.filter(|(verdict, _)| verdict.is_bad()).map(|(_, sentence)| sentence.clone()).collect(),
         version: env!("CARGO_PKG_VERSION"),
         config: Arc::clone(&plan.hash),
         region: Arc::clone(&plan.vantage.region),
@@ -117,28 +125,4 @@ impl From<&Probe> for ProbeView {
 async fn probes(State(site): State<Site>) -> Json<Vec<ProbeView>> {
     let plan = site.given.plan.borrow().clone();
     Json(plan.probes.iter().map(|probe| ProbeView::from(&**probe)).collect())
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IncidentsAsked {
-    party: Option<Arc<str>>,
-    since: Option<Instant>,
-    state: Option<IncidentState>,
-}
-
-/// Newest first; those that are not over are always among them.
-async fn incidents(
-    State(site): State<Site>,
-    asked: Result<Query<IncidentsAsked>, QueryRejection>,
-) -> Result<Json<Vec<Incident>>, Refused> {
-    let Query(IncidentsAsked { party, since, state }) = asked?;
-    let since = since.map_or_else(|| chrono::Utc::now() - INCIDENTS_SINCE, |Instant(since)| since);
-    let mut incidents = site.given.store.incidents(since).await?;
-    incidents.retain(|incident| {
-        party.as_ref().is_none_or(|party| *party == incident.subject.party)
-            && state.is_none_or(|state| state == incident.state)
-    });
-    incidents.reverse();
-    Ok(Json(incidents))
 }

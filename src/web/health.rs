@@ -31,6 +31,15 @@ pub(super) async fn why_not(site: &Site) -> Option<String> {
     if has_probes && !site.given.metrics.anything_has_run() {
         return Some("no probe has run yet".to_owned());
     }
+    {
+        let view = site.given.view.borrow();
+        if view.at.is_none() {
+            return Some("nothing has been judged yet".to_owned());
+        }
+        if let Some(failing) = &view.store.failing {
+            return Some(failing.clone());
+        }
+    }
     let wanted = Wanted { limit: 1, ..Wanted::default() };
     match tokio::time::timeout(STORE_WITHIN, site.given.store.observations(&wanted)).await {
         Ok(Ok(_)) => None,

@@ -24,7 +24,7 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
-use crate::{config::Plan, engine::Observer, metrics::Metrics, store::Store};
+use crate::{config::Plan, engine::Observer, hub::View, metrics::Metrics, store::Store};
 
 pub use reload::{Reload, ReloadRefused};
 
@@ -50,6 +50,8 @@ pub struct WebState {
     pub reload: mpsc::Sender<Reload>,
     /// Facts and incidents.
     pub store: Store,
+    /// What the hub thinks.
+    pub view: watch::Receiver<View>,
 }
 
 /// The state with what belongs to the listener alone.

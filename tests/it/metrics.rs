@@ -77,7 +77,6 @@ fn exercised() -> Arc<Metrics> {
     metrics.notification(&"support".into(), "sent");
     metrics.outbox(1, Some(Duration::from_secs(3)));
     metrics.hub_absorbed(3);
-    metrics.hub_dropped(1);
     metrics.hub_queue(2);
     metrics.hub_round(at(1_795_000_000), Duration::from_micros(700));
     metrics.store_size(4096);

@@ -8,8 +8,9 @@ use std::{
 
 use serde_json::{Value, json};
 use usoryou::{
+    hub::View,
     metrics::{Metrics, ProbeLabels},
-    model::Observation,
+    model::{Incident, Observation, Verdict},
     web::ReloadRefused,
 };
 
@@ -53,6 +54,71 @@ fn ready_is_said_only_when_it_is_true() {
     site.metrics.probe(&labels).record(&observation("echo", 0));
     assert_eq!(get(site.address, "/readyz").unwrap().status, 200);
     assert_eq!(json_of(&site, "/api/v1/status")["ready"], true);
+}
+
+#[test]
+fn a_hub_that_has_not_judged_or_cannot_write_is_not_relied_on() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let why = || get(site.address, "/readyz").unwrap().text();
+    assert_eq!(why(), "ready\n");
+    site.view.send_modify(|view| view.store.failing = Some("cannot write to the store: disk full".to_owned()));
+    assert_eq!(why(), "not ready: cannot write to the store: disk full\n");
+    site.view.send_replace(View::default());
+    assert_eq!(why(), "not ready: nothing has been judged yet\n");
+}
+
+fn incident(id: &str, state: &str, onset: &str) -> Incident {
+    serde_json::from_value(json!({
+        "id": id, "subject": {"party": "firebase"}, "state": state, "cause": "them", "onset": onset,
+        "bad_rounds": 3, "good_rounds": 0, "round": 1, "verdict": verdict("firebase", "them")
+    }))
+    .unwrap()
+}
+
+fn verdict(party: &str, cause: &str) -> Verdict {
+    serde_json::from_value(json!({
+        "subject": {"party": party}, "at": "2026-11-22T10:32:30Z", "cause": cause, "regions": ["eu-west"],
+        "regions_seen": 1, "confidence": 0.9, "round": 1
+    }))
+    .unwrap()
+}
+
+#[test]
+fn verdicts_come_with_their_sentences_and_status_names_what_is_bad() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    site.view.send_modify(|view| {
+        view.verdicts = vec![verdict("api", "ok"), verdict("firebase", "them")];
+        view.sentences = vec!["Our API works.".to_owned(), "It's them: Firebase is down.".to_owned()];
+    });
+    let verdicts = json_of(&site, "/api/v1/verdicts");
+    assert_eq!(
+        (&verdicts[1]["cause"], &verdicts[1]["sentence"]),
+        (&json!("them"), &json!("It's them: Firebase is down."))
+    );
+    assert_eq!(json_of(&site, "/api/v1/verdicts?party=api").as_array().unwrap().len(), 1);
+    assert_eq!(json_of(&site, "/api/v1/status")["bad"], json!(["It's them: Firebase is down."]));
+}
+
+#[test]
+fn incidents_are_those_of_the_store_as_the_hub_sees_them_now() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let stored = [
+        incident("2026-11-21-firebase-1", "closed", "2026-11-21T10:00:00Z"),
+        incident("2026-11-22-firebase-1", "open", "2026-11-22T10:00:00Z"),
+    ];
+    site.wait(site.store.apply(&stored, &[], &[])).unwrap();
+    site.view.send_modify(|view| {
+        view.incidents = vec![incident("2026-11-22-firebase-1", "recovering", "2026-11-22T10:00:00Z")];
+    });
+    let told = json_of(&site, "/api/v1/incidents?since=2026-11-01T00:00:00Z");
+    let told: Vec<_> = told.as_array().unwrap().iter().map(|one| (one["id"].clone(), one["state"].clone())).collect();
+    assert_eq!(
+        told,
+        [(json!("2026-11-22-firebase-1"), json!("recovering")), (json!("2026-11-21-firebase-1"), json!("closed")),]
+    );
+    let open = json_of(&site, "/api/v1/incidents?state=closed&since=2026-11-01T00:00:00Z");
+    assert_eq!(open.as_array().unwrap().len(), 1);
+    assert!(json_of(&site, "/api/v1/incidents?party=api").as_array().unwrap().is_empty());
 }
 
 #[test]

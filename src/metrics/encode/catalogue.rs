@@ -154,12 +154,11 @@ fn judgement(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
     )?;
     let Some(hub) = &fleet.hub else { return Ok(()) };
     page.counters("hub_observations", "Observations taken by the hub", alone(Some(whole(hub.observations))))?;
-    page.counters(
-        "hub_observations_dropped",
-        "Observations given up because the queue to the hub was full",
-        alone(Some(whole(hub.dropped))),
+    page.gauges(
+        "hub_queue_observations",
+        "Observations taken by the hub that wait to be written",
+        alone(Some(whole(hub.queue))),
     )?;
-    page.gauges("hub_queue_observations", "Observations that wait for the hub", alone(Some(whole(hub.queue))))?;
     page.histograms(
         "hub_round_duration_seconds",
         "Duration of a round of judging",

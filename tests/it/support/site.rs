@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use usoryou::{
     config::{Alerts, Keep, Plan, Probe},
     engine::Observer,
+    hub::View,
     metrics::Metrics,
     model::{PartyKind, Subject, Vantage},
     net::Net,
@@ -25,6 +26,7 @@ pub struct Site {
     pub metrics: Arc<Metrics>,
     pub reloads: mpsc::Receiver<Reload>,
     pub store: Store,
+    pub view: watch::Sender<View>,
     _stop: watch::Sender<bool>,
     _plan: watch::Sender<Arc<Plan>>,
     runtime: tokio::runtime::Runtime,
@@ -37,6 +39,8 @@ impl Site {
         let (stop, stopped) = watch::channel(false);
         let (reload, reloads) = mpsc::channel(1);
         let (plan_in_force, plan) = watch::channel(Arc::new(plan));
+        let judged = View { at: Some(chrono::Utc::now()), ..View::default() };
+        let (view, viewed) = watch::channel(judged);
         let given = Arc::clone(&metrics);
         let (address, store) = runtime.block_on(async move {
             let net = Net::system(Vec::new()).unwrap();
@@ -45,11 +49,11 @@ impl Site {
             let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let address = listener.local_addr().unwrap();
             let store = Store::open("sqlite::memory:").await.unwrap();
-            let state = WebState { metrics: given, plan, observer, reload, store: store.clone() };
+            let state = WebState { metrics: given, plan, observer, reload, store: store.clone(), view: viewed };
             tokio::spawn(web::serve(listener, state, stopped));
             (address, store)
         });
-        Self { address, metrics, reloads, store, _stop: stop, _plan: plan_in_force, runtime }
+        Self { address, metrics, reloads, store, view, _stop: stop, _plan: plan_in_force, runtime }
     }
 
     /// Runs something of its runtime.
