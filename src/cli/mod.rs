@@ -1,9 +1,12 @@
 //! The command line: flags that all commands share, one file per command, exit codes, and what goes to which stream.
 //! Results go to stdout, everything else to stderr. Must not know how anything is measured or judged.
 
+mod check;
 mod completions;
+mod demo;
 mod logging;
 mod man;
+mod paint;
 mod run;
 mod schema;
 mod validate;
@@ -34,6 +37,10 @@ enum Command {
     Validate(validate::Args),
     /// Print the JSON Schema of probes.yaml, for editors
     Schema,
+    /// Look once: probes of the configuration, or any URL
+    Check(check::Args),
+    /// A whole simulated world on this machine, with faults to switch on
+    Demo(demo::Args),
     /// Print the shell's completion script
     Completions(completions::Args),
     /// Print the manual page (roff)
@@ -153,11 +160,15 @@ impl Stopped {
 pub fn main() -> ExitCode {
     // Clap itself exits: 0 after help and version, 2 after a usage error.
     let Cli { common, command } = Cli::parse();
-    logging::init(&common);
+    // The demo shows by itself what the log would say.
+    let quieter = if matches!(command, Command::Demo(_)) { 2 } else { 0 };
+    logging::init(&Common { quiet: common.quiet.max(quieter), ..common.clone() });
     let done = match command {
         Command::Run(args) => run::run(&common, args),
         Command::Validate(args) => validate::run(&common, &args),
         Command::Schema => schema::run(),
+        Command::Check(args) => check::run(&common, &args),
+        Command::Demo(args) => demo::run(&common, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     };

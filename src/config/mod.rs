@@ -53,17 +53,31 @@ pub fn read(
     vantage: &VantageOverrides,
 ) -> Result<Loaded, Mistakes> {
     let name: Arc<str> = path.to_string_lossy().into();
-    let text = match text_of(path) {
-        Ok(text) => text,
-        Err(message) => return Err(Mistakes::of_file(name, message)),
-    };
+    match text_of(path) {
+        Ok(text) => read_text(&text, path, env, net, vantage),
+        Err(message) => Err(Mistakes::of_file(name, message)),
+    }
+}
+
+/// The same for a text that is at hand; `path` is what it is called, and files that it names are sought beside it.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_text(
+    text: &str,
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    net: &Arc<Net>,
+    vantage: &VantageOverrides,
+) -> Result<Loaded, Mistakes> {
+    let name: Arc<str> = path.to_string_lossy().into();
     let schema = schema();
-    let (tree, mut faults) = parse::parse(&text);
+    let (tree, mut faults) = parse::parse(text);
     let Some(mut tree) = tree else {
-        return Err(mistakes(name, faults, &Sight::blind(&text, &schema)));
+        return Err(mistakes(name, faults, &Sight::blind(text, &schema)));
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let (more, bad) = interpolate::fill(&mut tree, &Sources { env, folder, text: &text });
+    let (more, bad) = interpolate::fill(&mut tree, &Sources { env, folder, text });
     faults.extend(more);
     let mut decoded = decode::decode::<file::File>(&tree, bad, &Shapes::of(&schema));
     faults.append(&mut decoded.faults);
@@ -71,12 +85,12 @@ pub fn read(
     if let Some(file) = &decoded.value {
         let whole = faults.is_empty();
         faults.extend(rules::check(&rules::Facts { tree: &tree, file, whole }));
-        let mut workshop = Workshop { tree: &tree, file, net, text: &text, vantage, env, faults: Vec::new() };
+        let mut workshop = Workshop { tree: &tree, file, net, text, vantage, env, faults: Vec::new() };
         plan = Some(workshop.plan());
         faults.append(&mut workshop.faults);
     }
     let is_usable = faults.iter().all(|fault| fault.severity == Severity::Warning);
-    let list = mistakes(name, faults, &Sight::of(&text, &tree, &decoded));
+    let list = mistakes(name, faults, &Sight::of(text, &tree, &decoded));
     match plan {
         Some(plan) if is_usable => Ok(Loaded { plan: Arc::new(plan), warnings: list }),
         _ => Err(list),

@@ -93,8 +93,7 @@ impl Observer {
     async fn attempt(&self, probe: &Probe, due: Due, turn: Turn) -> Seen {
         let started_at = self.clock.wall();
         let mark = self.health.mark();
-        let remaining = turn.deadline.saturating_duration_since(Instant::now());
-        let mut attempt = Attempt::begin(Arc::clone(&self.net), turn.number, remaining);
+        let mut attempt = Attempt::begin(Arc::clone(&self.net), turn.number, probe.timeout);
         attempt.deadline = turn.deadline;
         attempt.wants_gauges = self.wants_gauges;
 

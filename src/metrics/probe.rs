@@ -19,7 +19,7 @@ use crate::model::{Connection, Failure, Kind, Observation, Outcome, Phase};
 pub(super) const LATENCY: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds in seconds for our own lateness, which should be far below a network's.
-const LATENESS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0];
+const LATENESS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.25, 1.0, 5.0];
 /// Sparse buckets of one native histogram at most; beyond it its resolution is halved.
 const NATIVE_BUCKETS: usize = 160;
 
@@ -44,6 +44,21 @@ pub struct ProbeLabels {
     pub region: Arc<str>,
     /// Node of the vantage point.
     pub node: Arc<str>,
+}
+
+impl ProbeLabels {
+    /// The labels of the series that an observation belongs to.
+    #[must_use]
+    pub fn of(seen: &Observation) -> Self {
+        Self {
+            party: Arc::clone(&seen.party),
+            product: seen.product.clone(),
+            probe: Arc::clone(&seen.probe),
+            protocol: Arc::clone(&seen.protocol),
+            region: Arc::clone(&seen.region),
+            node: Arc::clone(&seen.node),
+        }
+    }
 }
 
 /// The series of one probe at one vantage point; clones share them.
