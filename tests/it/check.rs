@@ -1,1 +1,158 @@
 //! `usoryou check` as a user runs it.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
+
+use usoryou::model::{Kind, Observation, Outcome, Phase};
+
+use crate::support::plain::Plain;
+
+const USORYOU: &str = env!("CARGO_BIN_EXE_usoryou");
+
+fn check(words: &[&str]) -> Output {
+    check_in(std::env::temp_dir().as_path(), words)
+}
+
+fn check_in(folder: &std::path::Path, words: &[&str]) -> Output {
+    Command::new(USORYOU).arg("check").args(words).current_dir(folder).env_remove("USORYOU_CONFIG").output().unwrap()
+}
+
+fn text(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+/// A port on which nobody listens.
+fn closed() -> String {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    format!("tcp://{address}")
+}
+
+#[test]
+fn a_url_that_answers_is_up_with_its_phases_and_exit_code_0() {
+    let site = Plain::start();
+    let out = check(&[&format!("http://{}/?token=hidden", site.address)]);
+    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    let text = text(&out);
+    assert!(text.contains(&format!("http://{}/", site.address)), "{text}");
+    assert!(text.contains("connect ") && text.contains("first byte ") && text.contains("UP 200"), "{text}");
+    assert!(!text.contains("hidden"), "query strings hold tokens: {text}");
+    assert!(!text.contains('\u{1b}'), "a pipe gets no colours: {text:?}");
+}
+
+#[test]
+fn a_closed_port_is_down_with_exit_code_1_and_the_others_are_still_looked_at() {
+    let site = Plain::start();
+    let out = check(&[&closed(), &format!("http://{}/", site.address)]);
+    assert_eq!(out.status.code(), Some(1));
+    let text = text(&out);
+    assert!(text.contains("DOWN connect: refused"), "{text}");
+    assert!(text.contains("UP 200"), "{text}");
+}
+
+#[test]
+fn jsonl_is_the_wire_format() {
+    let out = check(&["--output", "jsonl", &closed()]);
+    let line: Observation = serde_json::from_str(text(&out).trim()).unwrap();
+    let failure = line.failure.unwrap();
+    assert_eq!((line.outcome, failure.phase, failure.kind), (Outcome::Down, Phase::Connect, Kind::Refused));
+    assert_eq!((&*line.protocol, &*line.party), ("tcp", "127.0.0.1"));
+}
+
+#[test]
+fn json_junit_and_prometheus_are_well_formed() {
+    let site = Plain::start();
+    let url = format!("http://{}/", site.address);
+    let json: serde_json::Value = serde_json::from_str(&text(&check(&["--output", "json", &url]))).unwrap();
+    assert_eq!(json["observations"][0]["outcome"], "up");
+    assert_eq!(json["observations"][0]["http_status"], 200);
+    let junit = text(&check(&["--output", "junit", &closed()]));
+    assert!(junit.contains("tests=\"1\" failures=\"1\"") && junit.contains("type=\"refused\""), "{junit}");
+    let prometheus = text(&check(&["--output", "prometheus", &url]));
+    assert!(prometheus.contains("# TYPE usoryou_probe_duration_seconds histogram"), "{prometheus}");
+    assert!(
+        prometheus.lines().any(|line| line.starts_with("usoryou_probe_up{") && line.ends_with(" 1")),
+        "{prometheus}"
+    );
+}
+
+#[test]
+fn count_looks_that_often_and_sums_up() {
+    let site = Plain::start();
+    let out = check(&["--count", "5", "--interval", "20ms", &format!("http://{}/", site.address)]);
+    assert_eq!(site.asked(), 5);
+    assert!(text(&out).contains("5 runs, 5 up; min "), "{}", text(&out));
+}
+
+#[test]
+fn flags_change_what_is_sent_and_expected() {
+    let site = Plain::start();
+    site.answer(503);
+    let url = format!("http://fake.test:{}/", site.address.port());
+    let pinned = format!("fake.test:{}:127.0.0.1", site.address.port());
+    let down = check(&["--resolve", &pinned, &url]);
+    assert_eq!(down.status.code(), Some(1), "{}", said(&down));
+    assert!(text(&down).contains("status_unexpected"), "{}", text(&down));
+    let up = check(&["--resolve", &pinned, "--expect-status", "503", "-4", "--http1.1", "-H", "X-Test: 1", &url]);
+    assert_eq!(up.status.code(), Some(0), "{}{}", text(&up), said(&up));
+}
+
+#[test]
+fn mistakes_are_one_sentence_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    for (words, wanted) in [
+        (vec!["gopher://x"], "known schemes are http, https, tcp"),
+        (vec!["--resolve", "nonsense", "http://x/"], "HOST:PORT:ADDR"),
+        (vec!["--header", "nonsense", "http://x/"], "NAME: VALUE"),
+        (vec!["some-probe"], "probes.yaml"),
+        (vec![], "probes.yaml"),
+        (vec!["--output", "xml", "http://x/"], "possible values"),
+    ] {
+        let out = check_in(folder.path(), &words);
+        assert_eq!(out.status.code(), Some(2), "{words:?}: {}{}", text(&out), said(&out));
+        assert!(said(&out).contains(wanted), "{words:?}: {}", said(&out));
+        assert!(out.stdout.is_empty());
+    }
+}
+
+#[test]
+fn probes_of_a_configuration_get_a_verdict() {
+    let (ours, control) = (Plain::start(), Plain::start());
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "parties: {{ api: {{ kind: us, name: Our API }}, internet: {{ kind: control, name: Internet }} }}\nprobes:\n  \
+         - {{ name: api-health, party: api, check: {{ http: {{ url: \"http://{}/\" }} }} }}\n  \
+         - {{ name: control, party: internet, check: {{ http: {{ url: \"http://{}/\" }} }} }}\n",
+        ours.address, control.address
+    );
+    std::fs::write(folder.path().join("probes.yaml"), config).unwrap();
+
+    let well = check_in(folder.path(), &[]);
+    assert_eq!(well.status.code(), Some(0), "{}{}", text(&well), said(&well));
+    assert!(text(&well).lines().last().unwrap().starts_with("verdict: "), "{}", text(&well));
+
+    ours.answer(500);
+    let bad = check_in(folder.path(), &[]);
+    assert_eq!(bad.status.code(), Some(1));
+    let verdict = text(&bad).lines().last().unwrap().to_owned();
+    assert!(verdict.contains("It's us") && verdict.contains("Our API"), "{verdict}");
+
+    let one = check_in(folder.path(), &["control"]);
+    assert!(!text(&one).contains("api-health") && text(&one).contains("UP 200"), "{}", text(&one));
+    let unknown = check_in(folder.path(), &["contrl"]);
+    assert!(said(&unknown).contains("it has api-health, control"), "{}", said(&unknown));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_mistake() {
+    let site = Plain::start();
+    let command = format!("{USORYOU} check --count 50 --interval 10ms http://{}/ | head -n 1", site.address);
+    let out = Command::new("bash").args(["-o", "pipefail", "-c", &command]).output().unwrap();
+    assert!(out.status.success(), "{:?}: {}", out.status, said(&out));
+    assert_eq!(said(&out), "");
+}

@@ -5,6 +5,7 @@ pub mod fake;
 pub mod looking;
 pub mod nameserver;
 pub mod peers;
+pub mod plain;
 pub mod program;
 pub mod site;
 pub mod targets;
