@@ -76,7 +76,7 @@ fn json_junit_and_prometheus_are_well_formed() {
     let prometheus = text(&check(&["--output", "prometheus", &url]));
     assert!(prometheus.contains("# TYPE usoryou_probe_duration_seconds histogram"), "{prometheus}");
     assert!(
-        prometheus.lines().any(|line| line.starts_with("usoryou_probe_up{") && line.ends_with(" 1")),
+        prometheus.lines().any(|line| line.starts_with("usoryou_probe_up{") && line.ends_with(" 1.0")),
         "{prometheus}"
     );
 }

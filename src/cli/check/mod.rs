@@ -254,7 +254,9 @@ fn prometheus(seen: &[Observation]) -> Result<String, String> {
     let page = String::from_utf8_lossy(&page);
     let of_probes = |line: &&str| {
         let name = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE ")).unwrap_or(line);
-        name.starts_with("usoryou_probe_")
+        // There is no schedule here to be late for.
+        let of_schedule = ["usoryou_probe_missed_runs", "usoryou_probe_start_lateness"];
+        name.starts_with("usoryou_probe_") && !of_schedule.iter().any(|family| name.starts_with(family))
     };
     Ok(page.split_inclusive('\n').filter(of_probes).collect())
 }
