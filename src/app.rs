@@ -2,12 +2,16 @@
 //! that knows everyone; does no work of its own.
 
 mod listen;
+mod news;
 mod reload;
 mod signals;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     config::{self, Mistakes, VantageOverrides},
@@ -42,9 +46,9 @@ pub struct Options {
     pub vantage: VantageOverrides,
 }
 
-/// Why nothing was started.
+/// Why nothing was started, or why it could not go on.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotStart {
+pub enum Stopped {
     /// The configuration has mistakes, or cannot be read.
     #[error("{0}")]
     Configuration(Mistakes),
@@ -57,26 +61,29 @@ pub enum CannotStart {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing can be sent.
+    /// Messages cannot be sent.
     #[error("cannot send messages: {0}")]
-    Send(String),
+    Notify(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
+    /// A part ended that never should.
+    #[error("cannot go on: {0} has ended, the log says why")]
+    Ended(&'static str),
 }
 
 /// Runs until SIGTERM or SIGINT, and stops within five seconds of it.
 ///
 /// # Errors
-/// Why nothing was started; once started, only a signal ends it.
-pub async fn run(options: Options) -> Result<(), CannotStart> {
-    let mut signals = signals::Signals::receive().map_err(CannotStart::Signals)?;
-    let net = Net::system(Vec::new()).map_err(CannotStart::Net)?;
+/// Why nothing was started; once started, only a fault of our own ends it before a signal does.
+pub async fn run(options: Options) -> Result<(), Stopped> {
+    let mut signals = signals::Signals::receive().map_err(Stopped::Signals)?;
+    let net = Net::system(Vec::new()).map_err(Stopped::Net)?;
     let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
-    let config::Loaded { plan, warnings } = files.read().await.map_err(CannotStart::Configuration)?;
+    let config::Loaded { plan, warnings } = files.read().await.map_err(Stopped::Configuration)?;
     let listener = listen::bind(&options.listen).await?;
-    let http = notify::http_client(&net.trust).map_err(CannotStart::Send)?;
     let store = Store::open(&options.store).await?;
+    let http = notify::http_client(&net.trust).map_err(Stopped::Notify)?;
 
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     metrics.config_reload(true);
@@ -85,15 +92,15 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
     let (probes, parties) = (plan.probes.len(), plan.parties.len());
     tracing::info!("listening on http://{address}, {probes} probes of {parties} parties, facts in {}", options.store);
 
-    let (stop, stopped) = watch::channel(false);
     let observer = Observer::new(net, plan.vantage.clone(), Arc::clone(&plan.hash));
     let (plans, plan) = watch::channel(plan);
     let (sink, inbox) = mpsc::channel(FACTS);
+    let (view, views) = watch::channel(View::default());
     let (wishes, wished) = mpsc::channel(RELOADS);
-    let (stop_engine, engine_stopped) = oneshot::channel::<()>();
-
-    let (view, viewed) = watch::channel(View::default());
     let (stop_hub, hub_stopped) = watch::channel(false);
+    let (stop_engine, engine_stopped) = oneshot::channel::<()>();
+    let (stop_web, web_stopped) = watch::channel(false);
+
     let hub = Hub {
         plan: plan.clone(),
         store: store.clone(),
@@ -103,23 +110,36 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
         http,
         pace: Pace::default(),
     };
-    let hub = tokio::spawn(hub::run(hub, hub_stopped));
     let engine = Engine { observer: observer.clone(), metrics: Arc::clone(&metrics), plan: plan.clone(), sink };
-    let engine = tokio::spawn(engine.run(async { drop(engine_stopped.await) }));
-    let web = WebState { metrics: Arc::clone(&metrics), plan, observer, reload: wishes, store, view: viewed };
-    let web = tokio::spawn(web::serve(listener, web, stopped));
-    let reloads = tokio::spawn(reload::follow(files, plans, metrics, wished, signals.reload()));
+    let web = WebState {
+        metrics: Arc::clone(&metrics),
+        plan: plan.clone(),
+        observer,
+        reload: wishes,
+        store,
+        view: views.clone(),
+    };
+    let mut parts = Parts::default();
+    let news = tokio::spawn(news::tell(views, plan));
+    let hub = parts.start("judging", hub::run(hub, hub_stopped));
+    let engine = parts.start("probing", engine.run(async { drop(engine_stopped.await) }));
+    let reloads = parts.start("reloading", reload::follow(files, plans, metrics, wished, signals.reload()));
+    let web = parts.start("serving", web::serve(listener, web, web_stopped));
 
-    signals.stop().await;
+    let ended = tokio::select! {
+        () = signals.stop() => None,
+        part = parts.ended() => Some(part),
+    };
     tracing::info!("stopping");
     let stopping = async {
+        let _ = stop_web.send(true);
         reloads.abort();
         drop(stop_engine);
-        let _ = stop.send(true);
         let _ = engine.await;
-        // Only now: what the last runs saw is still taken, judged and written.
+        // The engine was the last to add to the inbox: the hub takes what is in it and ends.
         let _ = stop_hub.send(true);
         let _ = hub.await;
+        let _ = news.await;
         let _ = web.await;
     };
     tokio::select! {
@@ -127,5 +147,44 @@ pub async fn run(options: Options) -> Result<(), CannotStart> {
         () = tokio::time::sleep(STOP_WITHIN) => tracing::warn!("not everything has stopped in time"),
         () = signals.stop() => tracing::warn!("stopped at once by a second signal"),
     }
-    Ok(())
+    ended.map_or(Ok(()), |part| Err(Stopped::Ended(part)))
+}
+
+/// The tasks that must not end before they are told to.
+struct Parts {
+    tell: mpsc::Sender<&'static str>,
+    told: mpsc::Receiver<&'static str>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        let (tell, told) = mpsc::channel(8);
+        Self { tell, told }
+    }
+}
+
+impl Parts {
+    fn start(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let last_word = LastWord(name, self.tell.clone());
+        tokio::spawn(async move {
+            let _last_word = last_word;
+            work.await;
+        })
+    }
+
+    /// Waits for a part that ends, by a panic too.
+    async fn ended(&mut self) -> &'static str {
+        match self.told.recv().await {
+            Some(part) => part,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+struct LastWord(&'static str, mpsc::Sender<&'static str>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let _ = self.1.try_send(self.0);
+    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Common, Exit, Stopped};
 use crate::{
-    app::{self, CannotStart, Options},
-    config::VantageOverrides,
+    app::{self, Options},
+    config::{Mistake, Mistakes, VantageOverrides},
 };
 
 /// What still runs after everything has stopped (a system call that hangs) is left behind after this.
@@ -37,7 +37,17 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
     runtime.shutdown_timeout(LEAVE_BEHIND);
     match ended {
         Ok(()) => Ok(Exit::Good),
-        Err(CannotStart::Configuration(mistakes)) => Err(Stopped::Configuration(mistakes.to_string())),
+        Err(app::Stopped::Configuration(mistakes)) => Err(Stopped::Configuration(shown(common, &mistakes))),
+        Err(fault @ app::Stopped::Ended(_)) => Err(Stopped::Unknown(fault.to_string())),
         Err(cannot) => Err(Stopped::Usage(cannot.to_string())),
+    }
+}
+
+/// Mistakes with their lines and carets; a file that cannot be read at all has none, and is one sentence.
+fn shown(common: &Common, mistakes: &Mistakes) -> String {
+    match &*mistakes.list {
+        [Mistake { message, help: None, place: None, .. }] => format!("usoryou: {message}"),
+        _ if common.color.on(&std::io::stderr()) => mistakes.in_colour(),
+        _ => mistakes.to_string(),
     }
 }

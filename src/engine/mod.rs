@@ -33,7 +33,7 @@ use lane::{Crew, Lane};
 use schedule::{Schedule, Wanted};
 
 /// Runs under way have this long to end when the engine stops; then they are cut off.
-const DRAIN: Duration = Duration::from_secs(3);
+const DRAIN: Duration = Duration::from_millis(2500);
 /// The longest sleep: how soon a clock that was set is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 

@@ -37,7 +37,13 @@ impl Store {
 
     async fn open_file(path: PathBuf) -> Result<Self, StoreError> {
         let lock = lock(&path).await?;
-        let options = SqliteConnectOptions::new()
+        let reading = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        // Settings that are written into the file: a connection that only reads must not even try to make them.
+        let writing = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
             // Only takes effect on a new file; it is what lets the file shrink again.
@@ -49,13 +55,13 @@ impl Store {
             // Without a bound the journal keeps the size of the largest transaction for ever.
             .pragma("journal_size_limit", "16777216")
             .disable_statement_logging();
-        let mut writer = options.clone().connect().await.map_err(|error| StoreError::opening(path.clone(), &error))?;
+        let mut writer = writing.connect().await.map_err(|error| StoreError::opening(path.clone(), &error))?;
         TABLES.run(&mut writer).await.map_err(|error| of_migration(path.clone(), &error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
             .test_before_acquire(false)
-            .connect_lazy_with(options.read_only(true).create_if_missing(false));
+            .connect_lazy_with(reading);
         Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: Some(readers), _lock: Some(Arc::new(lock)) })
     }
 

@@ -173,9 +173,8 @@ fn an_idle_program_stops_at_once() {
     write(directory.path(), "probes.yaml", &every(&target, &["one", "control"], "60s"));
     let mut program = Program::start(directory.path());
     has_run(&program, "control");
-    for signal in ["INT"] {
-        program.signal(signal);
-    }
+    program.logs("verdict: all is well: 2 probes of 2 parties have been looked at");
+    program.signal("INT");
     let (status, took) = program.ended();
     assert_eq!(status.code(), Some(0), "{}", program.log());
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -185,9 +184,8 @@ fn an_idle_program_stops_at_once() {
 fn a_missing_file_is_one_clear_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let output = run_once(directory.path(), &["--listen", "127.0.0.1:0"]);
-    let text = stderr(&output);
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("probes.yaml") && text.contains("cannot read") && text.lines().count() <= 3, "{text}");
+    let expected = "usoryou: cannot read the configuration `probes.yaml`: there is no such file\n";
+    assert_eq!((stderr(&output).as_str(), output.status.code()), (expected, Some(2)));
     assert!(output.stdout.is_empty());
 }
 
