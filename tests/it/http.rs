@@ -473,6 +473,24 @@ async fn a_warm_connection_is_kept() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_that_is_closed_under_the_request_is_no_news() {
+    let fake = Fake::tcp(|mut stream| async move {
+        request(&mut stream).await;
+        stream.write_all(OK).await.unwrap();
+        request(&mut stream).await;
+    })
+    .await;
+    let net = net(&[]);
+    let check = check(&net, json!({"http": {"url": fake.url("/"), "connection": "warm"}}));
+    for _ in 0..2 {
+        let looked = turn(&net, &*check, 0).await;
+        assert_eq!(looked.words(), "up");
+        assert_eq!(looked.facts.connection, Connection::Cold);
+        assert!(looked.phases.get(Phase::Connect).is_some());
+    }
+}
+
+#[tokio::test]
 async fn both_looks_at_one_connection_twice() {
     let (fake, connections) = counting(OK, 100).await;
     let net = net(&[]);
@@ -487,8 +505,6 @@ async fn both_looks_at_one_connection_twice() {
 
 #[tokio::test]
 async fn a_kept_connection_that_falls_silent_is_a_failure() {
-    let (fake, _) = counting(OK, 1).await;
-    drop(fake);
     let fake = Fake::tcp(|mut stream| async move {
         request(&mut stream).await;
         stream.write_all(OK).await.unwrap();

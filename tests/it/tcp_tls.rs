@@ -15,8 +15,9 @@ use usoryou::{
 
 use crate::support::{
     certs::{Authority, Server},
-    fake::{self, Fake, drip, reset, silence, something},
+    fake::{self, Fake, FullPort, drip, reset, silence, something},
     looking::{Looked, look, net},
+    nameserver::{self, Nameserver},
 };
 
 async fn tcp(fake: &Fake, more: Value) -> Looked {
@@ -179,6 +180,51 @@ async fn handshakes_that_do_not_end() {
     let looked = tls(&alert.await, &authority, json!({})).await;
     assert_eq!(looked.words(), "down tls tls_failed");
     assert_eq!(looked.detail(), "alert protocol_version");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_not_answered() {
+    let full = FullPort::new();
+    for target in [
+        json!({"tcp": {"address": format!("127.0.0.1:{}", full.port)}}),
+        json!({"tls": {"address": format!("127.0.0.1:{}", full.port)}}),
+        json!({"http": {"url": format!("http://127.0.0.1:{}/", full.port)}}),
+    ] {
+        let looked = look(&net(&[]), target).await;
+        assert_eq!(looked.words(), "down connect timed_out");
+        assert_eq!(looked.facts.peer.unwrap().port(), full.port);
+    }
+}
+
+#[tokio::test]
+async fn a_silent_address_is_overtaken() {
+    let (full, open) = (FullPort::new(), Fake::tcp(silence).await);
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let mut peer = None;
+    let began = std::time::Instant::now();
+    usoryou::net::connect(&[address(full.port), address(open.port)], &mut peer).await.unwrap();
+    assert_eq!(peer, Some(address(open.port)));
+    let took = began.elapsed();
+    assert!((Duration::from_millis(240)..Duration::from_millis(500)).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_family_that_fails_is_overtaken() {
+    let nameserver =
+        Nameserver::udp(|question, _| vec![nameserver::addresses(question, &["::1", "127.0.0.1"]).to_vec().unwrap()])
+            .await;
+    let resolver = Resolver::with_servers(vec![nameserver.address]);
+    let net = Arc::new(Net { resolver, ..Net::default() });
+    let only_v4 = Fake::tcp(silence).await;
+    let address = format!("both.test:{}", only_v4.port);
+    let looked = look(&net, json!({"tcp": {"address": address}})).await;
+    assert_eq!(looked.words(), "up");
+    assert_eq!(looked.facts.peer, Some(SocketAddr::from(([127, 0, 0, 1], only_v4.port))));
+    assert_eq!(looked.facts.resolver, Some(nameserver.address.to_string()));
+    assert!(looked.phases.get(Phase::Resolve).is_some());
+    assert!(looked.phases.get(Phase::Connect).unwrap() < Duration::from_millis(100));
+    let looked = look(&net, json!({"tcp": {"address": address, "ip": "6"}})).await;
+    assert!(looked.words().starts_with("down connect") || looked.words().starts_with("inconclusive connect"));
 }
 
 /// A network whose only name server does what it is told with each question: answer with a code, or nothing.

@@ -3,6 +3,7 @@
 
 mod body;
 mod expect;
+mod figures;
 mod file;
 mod line;
 mod order;
@@ -78,20 +79,9 @@ impl Check for Http {
     }
 
     fn blackbox_zeros(&self) -> &'static [(&'static str, &'static str)] {
-        &[STATUS, CONTENT_LENGTH, UNCOMPRESSED_LENGTH, REDIRECTS, SSL, VERSION, FAILED_DUE_TO_REGEX]
+        figures::ALWAYS
     }
 }
-
-const STATUS: (&str, &str) = ("probe_http_status_code", "Response HTTP status code");
-const CONTENT_LENGTH: (&str, &str) = ("probe_http_content_length", "Length of http content response");
-const UNCOMPRESSED_LENGTH: (&str, &str) =
-    ("probe_http_uncompressed_body_length", "Length of uncompressed response body");
-const REDIRECTS: (&str, &str) = ("probe_http_redirects", "The number of redirects");
-const SSL: (&str, &str) = ("probe_http_ssl", "Indicates if SSL was used for the final redirect");
-const VERSION: (&str, &str) = ("probe_http_version", "Returns the version of HTTP of the probe response");
-const FAILED_DUE_TO_REGEX: (&str, &str) = ("probe_failed_due_to_regex", "Indicates if probe failed due to regex");
-const LAST_MODIFIED: (&str, &str) =
-    ("probe_http_last_modified_timestamp_seconds", "Returns the Last-Modified HTTP response header in unixtime");
 
 impl Http {
     async fn run(&self, attempt: &mut Attempt) -> Result<(), Failure> {
@@ -99,13 +89,16 @@ impl Http {
         let mut redirected: Option<Order> = None;
         for followed in 0.. {
             let order = redirected.as_ref().unwrap_or(&self.order);
-            self.note(attempt, order, &answer, followed);
+            attempt.facts.http_status = Some(answer.status().as_u16());
+            attempt.facts.retry_after = expect::retry_after(answer.headers());
+            if attempt.wants_gauges {
+                figures::of_head(attempt, order.https, &answer, followed);
+            }
             let status = answer.status().as_u16();
             let location = answer.headers().get(header::LOCATION);
             let Some(location) = location.filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308)) else { break };
             if self.redirects == 0 {
-                // One that is not followed counts there as well.
-                gauge(attempt, REDIRECTS, 1.0);
+                figures::not_followed(attempt);
                 break;
             }
             let lost = |why: String| Failure::new(Phase::FirstByte, Kind::RedirectLimit, why);
@@ -172,7 +165,7 @@ impl Http {
         let judged = self.expectations.judge_head(&head);
         if let Err(failure) = &judged {
             if failure.kind == Kind::BodyUnexpected {
-                gauge(attempt, FAILED_DUE_TO_REGEX, 1.0);
+                figures::failed_due_to_regex(attempt);
             }
             if self.reuse == Reuse::Cold && !attempt.wants_gauges {
                 return judged;
@@ -182,12 +175,12 @@ impl Http {
         let read = self.reading.read(attempt, &mut line, &head.headers, &mut body).await;
         attempt.leave();
         if let Ok(read) = &read {
-            gauge(attempt, UNCOMPRESSED_LENGTH, read.length as f64);
+            figures::of_body(attempt, read.length);
         }
         judged?;
         let read = read?;
         if let Err(failure) = self.expectations.judge_body(&read) {
-            gauge(attempt, FAILED_DUE_TO_REGEX, 1.0);
+            figures::failed_due_to_regex(attempt);
             return Err(failure);
         }
         if read.complete && is_first_host {
@@ -223,29 +216,6 @@ impl Http {
     fn kept(&self) -> std::sync::MutexGuard<'_, Option<Line>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Notes what the head of an answer says.
-    fn note(&self, attempt: &mut Attempt, order: &Order, answer: &Response<Incoming>, followed: u32) {
-        attempt.facts.http_status = Some(answer.status().as_u16());
-        attempt.facts.retry_after = expect::retry_after(answer.headers());
-        if !attempt.wants_gauges {
-            return;
-        }
-        let field = |name: header::HeaderName| answer.headers().get(name).and_then(|value| value.to_str().ok());
-        let length = field(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        gauge(attempt, STATUS, f64::from(answer.status().as_u16()));
-        gauge(attempt, CONTENT_LENGTH, length.unwrap_or(-1.0));
-        gauge(attempt, REDIRECTS, f64::from(followed));
-        gauge(attempt, SSL, f64::from(u8::from(order.https)));
-        gauge(attempt, VERSION, if answer.version() == http::Version::HTTP_2 { 2.0 } else { 1.1 });
-        if let Some(date) = field(header::LAST_MODIFIED).and_then(expect::http_date) {
-            gauge(attempt, LAST_MODIFIED, date.timestamp() as f64);
-        }
-    }
-}
-
-fn gauge(attempt: &mut Attempt, (name, help): (&'static str, &'static str), value: f64) {
-    attempt.gauge(name, help, value);
 }
 
 const fn alpn(version: Version) -> &'static [&'static str] {

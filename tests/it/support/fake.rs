@@ -79,6 +79,25 @@ pub async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
+/// A port on which the kernel takes no more connections and does not say so: the handshake is not answered.
+pub struct FullPort {
+    pub port: u16,
+    _kept: (socket2::Socket, Vec<std::net::TcpStream>),
+}
+
+impl FullPort {
+    pub fn new() -> Self {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        let waiting: Vec<_> = std::iter::from_fn(|| connect().ok()).take(16).collect();
+        assert!(waiting.len() < 16, "the queue of the listener does not fill");
+        Self { port: address.port(), _kept: (listener, waiting) }
+    }
+}
+
 /// Says nothing more and keeps the connection.
 pub async fn silence<S>(stream: S) {
     std::future::pending::<()>().await;

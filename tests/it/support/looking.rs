@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use serde_json::Value;
 use tokio::time::Instant;
 use usoryou::{
-    model::{Failure, Kind, Outcome, Phase, PhaseTimes},
+    model::{Failure, Outcome, PhaseTimes},
     net::{Net, Pin},
     protocol::{Attempt, Check, CheckFile, Facts, Gauge},
 };
