@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use listen::CannotListen;
+use reload::Reloads;
 
 /// Facts on their way from the engine to the hub: some seconds of a large plan.
 const FACTS: usize = 4096;
@@ -80,6 +81,7 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
     let mut signals = signals::Signals::receive().map_err(Stopped::Signals)?;
     let net = Net::system(Vec::new()).map_err(Stopped::Net)?;
     let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
+    let used = files.content().await;
     let config::Loaded { plan, warnings } = files.read().await.map_err(Stopped::Configuration)?;
     let listener = listen::bind(&options.listen).await?;
     let store = Store::open(&options.store).await?;
@@ -119,11 +121,13 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
         store,
         view: views.clone(),
     };
+    let hang_ups = signals.reload();
+    let reloads = Reloads { source: files, used, plans, metrics, wishes: wished, hang_ups };
     let mut parts = Parts::default();
     let news = tokio::spawn(news::tell(views, plan));
     let hub = parts.start("judging", hub::run(hub, hub_stopped));
     let engine = parts.start("probing", engine.run(async { drop(engine_stopped.await) }));
-    let reloads = parts.start("reloading", reload::follow(files, plans, metrics, wished, signals.reload()));
+    let reloads = parts.start("reloading", reload::follow(reloads));
     let web = parts.start("serving", web::serve(listener, web, web_stopped));
 
     let ended = tokio::select! {

@@ -40,11 +40,12 @@ impl Source {
         read.unwrap_or_else(|error| Err(Mistakes::of_file(file, format!("cannot read the configuration: {error}"))))
     }
 
-    /// The content of the file as it is now; nothing while it cannot be read (a swap under way, for instance).
-    async fn content(&self) -> Option<Vec<u8>> {
-        let size = tokio::fs::metadata(&self.path).await.ok()?.len();
-        if size > LARGEST {
-            return Some(size.to_be_bytes().to_vec());
+    /// The content of the file as it is now; nothing while it cannot be read (a swap under way, for instance), and
+    /// nothing of a pipe, which could be read only once.
+    pub(super) async fn content(&self) -> Option<Vec<u8>> {
+        let file = tokio::fs::metadata(&self.path).await.ok().filter(std::fs::Metadata::is_file)?;
+        if file.len() > LARGEST {
+            return Some(file.len().to_be_bytes().to_vec());
         }
         tokio::fs::read(&self.path).await.ok()
     }
@@ -57,17 +58,28 @@ pub(super) fn warn(warnings: &Mistakes) {
     }
 }
 
+/// What reloading works with.
+pub(super) struct Reloads {
+    /// Where plans come from.
+    pub(super) source: Source,
+    /// The content of the file as it was right before the plan in force was read.
+    pub(super) used: Option<Vec<u8>>,
+    /// Where plans go.
+    pub(super) plans: watch::Sender<Arc<Plan>>,
+    /// Where the result is counted.
+    pub(super) metrics: Arc<Metrics>,
+    /// `POST /-/reload`.
+    pub(super) wishes: mpsc::Receiver<Reload>,
+    /// SIGHUP.
+    pub(super) hang_ups: mpsc::Receiver<()>,
+}
+
 /// Follows the file and the wishes until nobody can wish any more.
-pub(super) async fn follow(
-    source: Source,
-    plans: watch::Sender<Arc<Plan>>,
-    metrics: Arc<Metrics>,
-    mut wishes: mpsc::Receiver<Reload>,
-    mut hang_ups: mpsc::Receiver<()>,
-) {
+pub(super) async fn follow(reloads: Reloads) {
+    let Reloads { source, mut used, plans, metrics, mut wishes, mut hang_ups } = reloads;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut used, mut seen) = (source.content().await, None);
+    let mut seen = None;
     loop {
         let answer = tokio::select! {
             Some(()) = hang_ups.recv() => None,
