@@ -1,8 +1,9 @@
 //! Echo requests and replies over an unprivileged ICMP socket, or a raw one where only that is allowed. Knows neither how
 //! many are sent nor what a lost one means.
 //!
-//! The socket is connected, so that the kernel drops what other hosts send (a raw socket would otherwise be handed every
-//! ICMP packet of this machine), and reports ICMP errors about our own requests as errors of the socket.
+//! The socket is connected, so that the kernel drops what other hosts send, and reports ICMP errors about our own requests
+//! as errors of the socket. A raw socket would still be handed every ICMP packet from that host, and lose ours among them:
+//! a filter in the kernel leaves it our replies alone.
 
 mod message;
 mod options;
@@ -52,17 +53,18 @@ impl Echoer {
     /// `not_permitted` with the remedy, `unreachable` when there is no route, in [`Phase::Exchange`].
     pub fn open(address: IpAddr) -> Result<Self, Failure> {
         let (socket, raw) = open_any(address)?;
-        let opened = options::prepare(&socket, address.is_ipv6())
-            .and_then(|()| socket.connect(&SockAddr::from(SocketAddr::new(address, 0))))
-            .and_then(|()| socket.set_nonblocking(true))
-            .and_then(|()| UdpSocket::from_std(socket.into()));
-        let socket = opened.map_err(|error| send_failure(&error))?;
+        let flavour = message::Flavour { v6: address.is_ipv6(), raw };
         // Hard to guess and cheap, which is all that telling our own replies from others asks for.
         let random = RandomState::new();
         let nonce = (u128::from(random.hash_one(0)) << 64 | u128::from(random.hash_one(1))).to_be_bytes();
         let [id @ .., _, _, _, _, _, _] = random.hash_one(2).to_be_bytes();
-        let flavour = message::Flavour { v6: address.is_ipv6(), raw };
-        Ok(Self { socket, flavour, id: u16::from_be_bytes(id), nonce })
+        let id = u16::from_be_bytes(id);
+        let opened = options::prepare(&socket, flavour, id)
+            .and_then(|()| socket.connect(&SockAddr::from(SocketAddr::new(address, 0))))
+            .and_then(|()| socket.set_nonblocking(true))
+            .and_then(|()| UdpSocket::from_std(socket.into()));
+        let socket = opened.map_err(|error| send_failure(&error))?;
+        Ok(Self { socket, flavour, id, nonce })
     }
 
     /// Sends one request.

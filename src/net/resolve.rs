@@ -77,6 +77,12 @@ impl Resolver {
         Self(Source::Fixed(Arc::new(Settings { hosts: Hosts::default(), conf: Conf { servers, ..Conf::default() } })))
     }
 
+    /// One that goes by these texts instead of `/etc/hosts` and `/etc/resolv.conf`.
+    #[must_use]
+    pub fn with_files(hosts: &str, conf: &str) -> Self {
+        Self(Source::Fixed(Arc::new(Settings { hosts: Hosts::parse(hosts), conf: Conf::parse(conf) })))
+    }
+
     /// The servers that are asked, in order.
     #[must_use]
     pub fn servers(&self) -> Vec<SocketAddr> {

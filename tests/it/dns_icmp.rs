@@ -211,6 +211,36 @@ mod resolver {
     }
 
     #[tokio::test]
+    async fn short_names_go_through_the_search_list_and_pinned_ones_nowhere() {
+        let server = Nameserver::udp(|q, _| match q.queries[0].name().to_ascii().as_str() {
+            "api.svc.test." => one(&addresses(q, &["192.0.2.1"])),
+            name if name.ends_with(".broken.test.") => one(&error(q, ResponseCode::ServFail)),
+            _ => one(&error(q, ResponseCode::NXDomain)),
+        })
+        .await;
+        let (ip, port) = (server.address.ip(), server.address.port());
+        let with = |conf: &str| {
+            Resolver::with_files(
+                "192.0.2.9 pinned.test\n",
+                &format!("nameserver [{ip}]:{port}\n{conf}\noptions ndots:5"),
+            )
+        };
+        let found = with("search broken.test svc.test").addresses("api", true, true).await.unwrap();
+        assert_eq!(found.addresses, ips(&["192.0.2.1"]), "a broken search domain does not hide the next");
+
+        let nowhere = with("search a.test b.test").addresses("gone.example", true, true).await.unwrap_err();
+        assert_eq!(nowhere.kind, Kind::NameNotFound);
+        assert!(nowhere.detail.starts_with("gone.example does not exist"), "in the words that were given: {nowhere}");
+        let unsure = with("search broken.test a.test").addresses("gone", true, true).await.unwrap_err();
+        assert_eq!(unsure.kind, Kind::ResolverFailed, "it was not shown that the name does not exist");
+
+        let asked = server.asked();
+        let pinned = with("").addresses("Pinned.test", true, true).await.unwrap();
+        assert_eq!((pinned.addresses, pinned.resolver.as_deref()), (ips(&["192.0.2.9"]), Some("hosts")));
+        assert_eq!(server.asked(), asked);
+    }
+
+    #[tokio::test]
     async fn aliases_are_followed_and_loops_are_not() {
         let chain = Nameserver::udp(|q, _| {
             let mut answer = reply(q);

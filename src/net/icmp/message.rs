@@ -12,6 +12,13 @@ pub(super) struct Flavour {
     pub(super) raw: bool,
 }
 
+impl Flavour {
+    /// The type of an echo reply.
+    pub(super) const fn reply_type(self) -> u8 {
+        if self.v6 { 129 } else { 0 }
+    }
+}
+
 /// Header and as much payload as ping(8) sends.
 const LENGTH: usize = 8 + 56;
 
@@ -41,9 +48,8 @@ pub(super) fn reply(flavour: Flavour, packet: &[u8], id: u16, nonce: &Nonce) -> 
         }
         _ => (packet, None),
     };
-    let wanted_type = if flavour.v6 { 129 } else { 0 };
     let same_id = !flavour.raw || message.get(4..6)? == id.to_be_bytes();
-    let ours = *message.first()? == wanted_type && same_id && message.get(8..24)? == nonce;
+    let ours = *message.first()? == flavour.reply_type() && same_id && message.get(8..24)? == nonce;
     let sequence = message.get(6..8)?.try_into().ok()?;
     ours.then(|| (u16::from_be_bytes(sequence), ttl))
 }

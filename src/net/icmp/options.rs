@@ -4,20 +4,47 @@
 
 use std::{ffi::c_int, io, mem::MaybeUninit, os::fd::AsRawFd as _};
 
-use socket2::{MaybeUninitSlice, MsgHdrMut, Socket};
+use socket2::{MaybeUninitSlice, MsgHdrMut, SockFilter, Socket};
+
+use super::message::Flavour;
 
 /// Room for one number with its header, and to spare.
 const CONTROL: usize = 64;
 
-/// Asks for ICMP errors, which unprivileged sockets otherwise keep to themselves, and for hop limits.
-pub(super) fn prepare(socket: &Socket, v6: bool) -> io::Result<()> {
-    if v6 {
+/// Asks for ICMP errors, which unprivileged sockets otherwise keep to themselves, and for hop limits; on a raw socket
+/// also for nothing but replies to this id.
+pub(super) fn prepare(socket: &Socket, flavour: Flavour, id: u16) -> io::Result<()> {
+    if flavour.raw {
+        socket.attach_filter(&replies_to(flavour, id))?;
+    }
+    if flavour.v6 {
         switch_on(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR)?;
         socket.set_recv_hoplimit_v6(true)
     } else {
         switch_on(socket, libc::IPPROTO_IP, libc::IP_RECVERR)?;
         switch_on(socket, libc::IPPROTO_IP, libc::IP_RECVTTL)
     }
+}
+
+/// A program for the kernel's packet filter. It is an economy: what it lets through is looked at all the same.
+fn replies_to(flavour: Flavour, id: u16) -> [SockFilter; 7] {
+    let line = |code: u32, missed, number| SockFilter::new(code as u16, 0, missed, number);
+    let (load, jump, leave) =
+        (libc::BPF_LD | libc::BPF_IND, libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::BPF_RET);
+    let start = match flavour.v6 {
+        // A raw IPv4 socket sees the IP header, whose length is in its first byte.
+        false => line(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 0),
+        true => line(libc::BPF_LDX | libc::BPF_W | libc::BPF_IMM, 0, 0),
+    };
+    [
+        start,
+        line(load | libc::BPF_B, 0, 0),
+        line(jump, 3, flavour.reply_type().into()),
+        line(load | libc::BPF_H, 0, 4),
+        line(jump, 1, id.into()),
+        line(leave | libc::BPF_K, 0, u32::MAX),
+        line(leave | libc::BPF_K, 0, 0),
+    ]
 }
 
 fn switch_on(socket: &Socket, level: c_int, option: c_int) -> io::Result<()> {

@@ -72,8 +72,11 @@ impl Conf {
     }
 }
 
-/// An address, where it is link-local with its interface: `fe80::1%eth0`.
+/// An address, where it is link-local with its interface: `fe80::1%eth0`; with a port as OpenBSD has it: `[::1]:5353`.
 fn server(text: &str) -> Option<SocketAddr> {
+    if let Some((address, port)) = text.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        return Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?));
+    }
     let Some((address, zone)) = text.split_once('%') else {
         return text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, 53));
     };
@@ -92,11 +95,11 @@ mod tests {
     #[test]
     fn servers_search_and_options_are_read_within_the_limits_of_the_c_library() {
         let conf = Conf::parse(
-            "# by hand\nnameserver 10.0.0.1\nnameserver fe80::1%1\nnameserver nonsense\nnameserver ::1 ; x\nnameserver 10.0.0.4\n\
+            "# by hand\nnameserver 10.0.0.1\nnameserver fe80::1%1\nnameserver nonsense\nnameserver [::1]:5353 ; x\nnameserver 10.0.0.4\n\
              domain old.example\nsearch a.example b.example.\noptions ndots:99 timeout:0 attempts:9 edns0 rotate ndots:x",
         );
         let servers: Vec<String> = conf.servers.iter().map(ToString::to_string).collect();
-        assert_eq!(servers, ["10.0.0.1:53", "[fe80::1%1]:53", "[::1]:53"]);
+        assert_eq!(servers, ["10.0.0.1:53", "[fe80::1%1]:53", "[::1]:5353"]);
         assert_eq!(conf.search, ["a.example", "b.example"]);
         assert_eq!((conf.ndots, conf.timeout, conf.attempts), (15, Duration::from_secs(1), 5));
         assert_eq!(Conf::parse("").servers, [SocketAddr::from(([127, 0, 0, 1], 53))]);
