@@ -78,10 +78,10 @@ fn routes(state: WebState) -> Router {
         .route("/metrics", get(page::metrics))
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
-        .route("/-/reload", post(reload::ask).put(reload::ask))
+        .route("/-/reload", post(reload::ask).put(reload::ask).layer(middleware::from_fn(not_from_elsewhere)))
         .nest("/api/v1", api::routes())
         .layer(middleware::from_fn(in_time))
-        .route("/probe", get(probe::run))
+        .route("/probe", get(probe::run).layer(middleware::from_fn(not_from_elsewhere)))
         .fallback(async || (StatusCode::NOT_FOUND, "no such page; / has the list\n"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(no_guessing))
@@ -91,6 +91,16 @@ fn routes(state: WebState) -> Router {
 async fn in_time(request: Request, next: Next) -> Response {
     let late = |_| (StatusCode::SERVICE_UNAVAILABLE, "the answer took too long\n").into_response();
     tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await.unwrap_or_else(late)
+}
+
+/// A page from elsewhere, open in the browser of somebody who can reach us, must not make us act: it could not read the
+/// answer, but a probe would have been sent. Browsers say where a request comes from; other clients say nothing.
+async fn not_from_elsewhere(request: Request, next: Next) -> Response {
+    let site = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
+    if matches!(site, None | Some(b"same-origin" | b"none")) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "not from a page of another site\n").into_response()
 }
 
 /// A browser must not take what a probed target wrote for a page of ours.

@@ -165,7 +165,7 @@ mod tests {
         let within = |headers: &HeaderMap, own: Option<u64>| {
             deadline(headers, own.map(Duration::from_secs)).map(|deadline| deadline.as_secs_f64())
         };
-        assert_eq!(within(&HeaderMap::new(), None), Ok(120.0));
+        assert_eq!(within(&HeaderMap::new(), None), Ok(119.5));
         assert_eq!(within(&header("10"), None), Ok(9.5));
         assert_eq!(within(&header("10"), Some(5)), Ok(5.0));
         assert_eq!(within(&header("3"), Some(5)), Ok(2.5));

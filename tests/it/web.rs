@@ -223,6 +223,19 @@ fn more_probes_on_demand_than_allowed_are_refused_and_the_rest_still_answers() {
 }
 
 #[test]
+fn a_page_of_another_site_cannot_make_us_act() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let asked = |method: &str, path: &str, from: &str| {
+        request(site.address, method, path, &[("Sec-Fetch-Site", from)]).unwrap().status
+    };
+    for from in ["cross-site", "same-site", "nonsense"] {
+        assert_eq!(asked("POST", "/-/reload", from), 403, "{from}");
+        assert_eq!(asked("GET", "/probe?module=tcp_connect&target=127.0.0.1:1", from), 403, "{from}");
+    }
+    assert_eq!(asked("GET", "/probe?module=tcp_connect&target=127.0.0.1:1", "none"), 200);
+}
+
+#[test]
 fn a_client_that_misbehaves_hurts_only_itself() {
     let site = Site::start(Metrics::new("test"), plan(&[]));
     let answer_to = |sent: &[u8]| {

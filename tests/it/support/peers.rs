@@ -10,6 +10,7 @@ use std::{
 
 /// The program of that name, or nothing where it is not installed, so that the test can be skipped. With
 /// `USORYOU_PEERS=required` a missing one is a failure.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should know what they did not test")]
 pub fn peer(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/postgresql"].map(PathBuf::from);
