@@ -151,6 +151,7 @@ impl Keeper {
         let mut backlog = self.backlog();
         match (&failing, &backlog.failing) {
             (Some(error), None) => tracing::error!("{error}: going on in memory"),
+            (Some(error), Some(before)) if error != before => tracing::error!("{error}: going on in memory"),
             (None, Some(_)) => tracing::info!(given_up = backlog.lost, "the store takes everything again"),
             _ => {}
         }

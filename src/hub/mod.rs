@@ -179,6 +179,7 @@ async fn recall(hub: &Hub, stop: &mut watch::Receiver<bool>) -> Option<(Incident
         let window = hub.store.since(crate::attribution::Window::reaches_back_to(now)).await?;
         Ok((stored, window))
     };
+    let mut said = false;
     loop {
         match remembered().await {
             Ok((stored, window)) => {
@@ -186,7 +187,10 @@ async fn recall(hub: &Hub, stop: &mut watch::Receiver<bool>) -> Option<(Incident
                 return Some((Incidents::from_stored(stored), window));
             }
             // Judging without knowing what is open would tell it all again.
-            Err(error) => tracing::error!("{error}: nothing is judged until it can be"),
+            Err(error) if !std::mem::replace(&mut said, true) => {
+                tracing::error!("{error}: nothing is judged until it can be");
+            }
+            Err(_) => {}
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return None,

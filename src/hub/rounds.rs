@@ -92,7 +92,7 @@ impl Rounds {
 
     /// The log says of each incident what people are told, also when there is no channel to tell them by.
     fn say(&self, changes: &[Change], amended: &[Incident], metrics: &Metrics) {
-        for Change { incident, transition, was } in changes {
+        for Change { incident, transition, .. } in changes {
             let id = &*incident.id;
             match transition {
                 Transition::Opened => {
@@ -104,14 +104,11 @@ impl Rounds {
                 Transition::Closed => {
                     tracing::info!(incident = id, "{}", words::closing(&self.world, incident).headline);
                 }
-                Transition::Updated => {
-                    let said = words::sentence(&self.world, &incident.verdict);
-                    tracing::info!(incident = id, was = was.map(crate::model::Cause::word), "Now: {said}");
-                }
                 Transition::None if incident.note.is_some() => {
                     tracing::info!(incident = id, note = incident.note, "incident ended");
                 }
-                Transition::Suspected | Transition::Recovering | Transition::None => {}
+                // Verdicts are told in the log as they change; of incidents only what people hear.
+                Transition::Suspected | Transition::Updated | Transition::Recovering | Transition::None => {}
             }
         }
     }

@@ -1,1 +1,31 @@
+use super::*;
 
+#[test]
+fn spans_are_read_aloud() {
+    let said = |seconds| span(Duration::from_secs(seconds));
+    let spans = [0, 45, 60, 545, 3_600, 7_380, 86_400, 270_000].map(said);
+    assert_eq!(spans, ["0 s", "45 s", "1 min", "9 min 5 s", "1 h", "2 h 3 min", "1 d", "3 d 3 h"]);
+}
+
+#[test]
+fn lateness_names_who_is_to_blame() {
+    let late = lateness(Duration::from_secs(250), Some("Slack"));
+    assert_eq!(late, "(This message is 4 min late: Slack did not take it earlier.)");
+    let late = lateness(Duration::from_secs(75), None);
+    assert_eq!(late, "(This message is 75 s late: it could not be sent earlier.)");
+}
+
+#[test]
+fn a_day_is_named_when_it_is_not_today() {
+    let (at, next): (Timestamp, Timestamp) =
+        ("2026-11-22T10:32:05Z".parse().unwrap(), "2026-11-23T00:00:01Z".parse().unwrap());
+    assert_eq!(clock(at, at), "10:32:05 UTC");
+    assert_eq!(clock(at, next), "2026-11-22 10:32:05 UTC");
+}
+
+#[test]
+fn lists_are_read_aloud() {
+    assert_eq!(join(["a"].into_iter(), "and"), "a");
+    assert_eq!(join(["a", "b"].into_iter(), "and"), "a and b");
+    assert_eq!(join(["a", "b", "c"].into_iter(), "or"), "a, b or c");
+}

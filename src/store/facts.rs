@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{Connection, QueryBuilder, Sqlite};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Store, StoreError, micros, reading};
@@ -34,32 +34,9 @@ impl Store {
     /// # Errors
     /// When the store cannot take them; then it has taken none.
     pub async fn append(&self, seen: &[Observation]) -> Result<usize, StoreError> {
-        self.insert(seen).await.map_err(|error| StoreError::writing(&error))
-    }
-
-    async fn insert(&self, seen: &[Observation]) -> Result<usize, sqlx::Error> {
-        let mut inserted = 0;
-        let mut writer = self.writing().await;
-        let mut transaction = writer.begin_with("begin immediate").await?;
-        for rows in seen.chunks(ROWS) {
-            let mut insert = QueryBuilder::<Sqlite>::new(
-                "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
-            );
-            insert.push_values(rows, |mut row, one| {
-                let one = with_id(one);
-                row.push_bind(one.id.as_bytes().to_vec())
-                    .push_bind(one.probe.to_string())
-                    .push_bind(one.party.to_string())
-                    .push_bind(one.region.to_string())
-                    .push_bind(micros(one.scheduled_at))
-                    .push_bind(one.outcome.word())
-                    .push_bind(serde_json::to_string(&*one).unwrap_or_default());
-            });
-            // Batches differ in length: keeping each statement prepared would only fill the cache.
-            inserted += insert.build().persistent(false).execute(&mut *transaction).await?.rows_affected();
-        }
-        transaction.commit().await?;
-        Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
+        let mut writer = self.begin().await?;
+        let inserted = insert(&mut writer, seen).await;
+        Self::end(writer, inserted).await
     }
 
     /// Every observation due at an instant or later, oldest first.
@@ -95,6 +72,28 @@ impl Store {
         let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
         Ok(parse(&bodies))
     }
+}
+
+async fn insert(connection: &mut SqliteConnection, seen: &[Observation]) -> Result<usize, sqlx::Error> {
+    let mut inserted = 0;
+    for rows in seen.chunks(ROWS) {
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
+        );
+        insert.push_values(rows, |mut row, one| {
+            let one = with_id(one);
+            row.push_bind(one.id.as_bytes().to_vec())
+                .push_bind(one.probe.to_string())
+                .push_bind(one.party.to_string())
+                .push_bind(one.region.to_string())
+                .push_bind(micros(one.scheduled_at))
+                .push_bind(one.outcome.word())
+                .push_bind(serde_json::to_string(&*one).unwrap_or_default());
+        });
+        // Batches differ in length: keeping each statement prepared would only fill the cache.
+        inserted += insert.build().persistent(false).execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
 }
 
 /// A line of a foreign file may come without an id; what it is about makes one.

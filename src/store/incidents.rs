@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{Store, StoreError, micros, reading};
 use crate::model::{Incident, Letter, Timestamp};
@@ -19,23 +19,9 @@ impl Store {
         dropped: &[Arc<str>],
         letters: &[Letter],
     ) -> Result<(), StoreError> {
-        let mut writer = self.writing().await;
-        let write = async {
-            let mut transaction = writer.begin_with("begin immediate").await?;
-            // First the dropped ones: their ids may have been given again since.
-            for id in dropped {
-                let delete = sqlx::query("delete from incident where id = ? and state = 'suspected'").bind(&**id);
-                delete.execute(&mut *transaction).await?;
-            }
-            for incident in incidents {
-                upsert(&mut transaction, incident).await?;
-            }
-            for letter in letters {
-                post(&mut transaction, letter).await?;
-            }
-            transaction.commit().await
-        };
-        write.await.map_err(|error| StoreError::writing(&error))
+        let mut writer = self.begin().await?;
+        let written = write(&mut writer, incidents, dropped, letters).await;
+        Self::end(writer, written).await
     }
 
     /// Every incident that is not over, and those with an onset at an instant or later; oldest first.
@@ -50,6 +36,26 @@ impl Store {
         let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
         Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
     }
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    incidents: &[Incident],
+    dropped: &[Arc<str>],
+    letters: &[Letter],
+) -> Result<(), sqlx::Error> {
+    // First the dropped ones: their ids may have been given again since.
+    for id in dropped {
+        let delete = sqlx::query("delete from incident where id = ? and state = 'suspected'").bind(&**id);
+        delete.execute(&mut *connection).await?;
+    }
+    for incident in incidents {
+        upsert(connection, incident).await?;
+    }
+    for letter in letters {
+        post(connection, letter).await?;
+    }
+    Ok(())
 }
 
 async fn upsert(connection: &mut SqliteConnection, incident: &Incident) -> Result<(), sqlx::Error> {

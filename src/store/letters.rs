@@ -1,7 +1,7 @@
 //! The outbox: letters in the order in which they were posted, one channel at a time, each in exactly one state. What
 //! makes it exactly once is told in ADR 0006.
 
-use sqlx::{Connection, Row};
+use sqlx::{Row, SqliteConnection};
 
 use super::{Store, StoreError, from_micros, micros, reading};
 use crate::model::{Delivered, Letter, Timestamp};
@@ -59,35 +59,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn resume_letters(&self, now: Timestamp) -> Result<Resumed, StoreError> {
-        let mut writer = self.writing().await;
-        let settle = async {
-            let mut transaction = writer.begin_with("begin immediate").await?;
-            let rows = sqlx::query(
-                "select l.id, l.state, l.body,
-                        l.overdue or coalesce((select result <> 'taken' from delivery d where d.channel = l.channel
-                                               order by d.id desc limit 1), 0) as failing
-                 from letter l where l.state in ('claimed', 'handed_over') order by l.id",
-            )
-            .fetch_all(&mut *transaction)
-            .await?;
-            let mut resumed = Resumed::default();
-            for row in rows {
-                let (id, state, failing): (i64, String, bool) = (row.get("id"), row.get("state"), row.get("failing"));
-                let arrived = state == "handed_over" && !failing;
-                let update = if arrived {
-                    sqlx::query("update letter set state = 'sent', done_at = ? where id = ?").bind(micros(now)).bind(id)
-                } else {
-                    sqlx::query("update letter set state = 'pending', overdue = 0 where id = ?").bind(id)
-                };
-                update.execute(&mut *transaction).await?;
-                if let Ok(letter) = serde_json::from_str(row.get("body")) {
-                    if arrived { resumed.taken.push(letter) } else { resumed.again.push(letter) }
-                }
-            }
-            transaction.commit().await?;
-            Ok(resumed)
-        };
-        settle.await.map_err(|error: sqlx::Error| StoreError::writing(&error))
+        let mut writer = self.begin().await?;
+        let settled = settle(&mut writer, now).await;
+        Self::end(writer, settled).await
     }
 
     /// Claims the oldest letter of a channel that is not done. Letters of a channel never overtake each other, so the end
@@ -162,30 +136,9 @@ impl Store {
             Delivered::Later { why, .. } => ("later", &**why, "pending"),
             Delivered::Never { why } => ("never", &**why, "dead"),
         };
-        let mut writer = self.writing().await;
-        let record = async {
-            let mut transaction = writer.begin_with("begin immediate").await?;
-            sqlx::query("insert into delivery (letter, channel, at, result, why) values (?, ?, ?, ?, ?)")
-                .bind(claimed.id.0)
-                .bind(&*claimed.letter.channel)
-                .bind(micros(now))
-                .bind(result)
-                .bind(why)
-                .execute(&mut *transaction)
-                .await?;
-            let done = (state != "pending").then(|| micros(now));
-            sqlx::query(
-                "update letter set state = ?, overdue = 0, attempts = attempts + 1, not_before = ?, done_at = ? where id = ?",
-            )
-            .bind(state)
-            .bind(micros(not_before))
-            .bind(done)
-            .bind(claimed.id.0)
-            .execute(&mut *transaction)
-            .await?;
-            transaction.commit().await
-        };
-        record.await.map_err(|error| StoreError::writing(&error))
+        let mut writer = self.begin().await?;
+        let recorded = record(&mut writer, claimed, (result, why, state), now, not_before).await;
+        Self::end(writer, recorded).await
     }
 
     /// What waits to be sent, over all channels.
@@ -211,4 +164,58 @@ impl Store {
         let rows = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
         Ok(rows.into_iter().filter_map(|(body, state)| Some((serde_json::from_str(&body).ok()?, state))).collect())
     }
+}
+
+async fn settle(connection: &mut SqliteConnection, now: Timestamp) -> Result<Resumed, sqlx::Error> {
+    let rows = sqlx::query(
+        "select l.id, l.state, l.body,
+                l.overdue or coalesce((select result <> 'taken' from delivery d where d.channel = l.channel
+                                       order by d.id desc limit 1), 0) as failing
+         from letter l where l.state in ('claimed', 'handed_over') order by l.id",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut resumed = Resumed::default();
+    for row in rows {
+        let (id, state, failing): (i64, String, bool) = (row.get("id"), row.get("state"), row.get("failing"));
+        let arrived = state == "handed_over" && !failing;
+        let update = if arrived {
+            sqlx::query("update letter set state = 'sent', done_at = ? where id = ?").bind(micros(now)).bind(id)
+        } else {
+            sqlx::query("update letter set state = 'pending', overdue = 0 where id = ?").bind(id)
+        };
+        update.execute(&mut *connection).await?;
+        if let Ok(letter) = serde_json::from_str(row.get("body")) {
+            if arrived { resumed.taken.push(letter) } else { resumed.again.push(letter) }
+        }
+    }
+    Ok(resumed)
+}
+
+async fn record(
+    connection: &mut SqliteConnection,
+    claimed: &Claimed,
+    (result, why, state): (&'static str, &str, &'static str),
+    now: Timestamp,
+    not_before: Timestamp,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("insert into delivery (letter, channel, at, result, why) values (?, ?, ?, ?, ?)")
+        .bind(claimed.id.0)
+        .bind(&*claimed.letter.channel)
+        .bind(micros(now))
+        .bind(result)
+        .bind(why)
+        .execute(&mut *connection)
+        .await?;
+    let done = (state != "pending").then(|| micros(now));
+    sqlx::query(
+        "update letter set state = ?, overdue = 0, attempts = attempts + 1, not_before = ?, done_at = ? where id = ?",
+    )
+    .bind(state)
+    .bind(micros(not_before))
+    .bind(done)
+    .bind(claimed.id.0)
+    .execute(&mut *connection)
+    .await?;
+    Ok(())
 }

@@ -35,6 +35,33 @@ impl Store {
     async fn writing(&self) -> MutexGuard<'_, SqliteConnection> {
         self.writer.lock().await
     }
+
+    /// Begins a transaction. By hand, because a full disk makes SQLite end one by itself, which sqlx does not notice.
+    async fn begin(&self) -> Result<MutexGuard<'_, SqliteConnection>, StoreError> {
+        let mut writer = self.writing().await;
+        if sqlx::raw_sql("begin immediate").execute(&mut *writer).await.is_err() {
+            // Somebody was cancelled in the middle of one.
+            let _ = sqlx::raw_sql("rollback").execute(&mut *writer).await;
+            let begun = sqlx::raw_sql("begin immediate").execute(&mut *writer).await;
+            begun.map_err(|error| StoreError::writing(&error))?;
+        }
+        Ok(writer)
+    }
+
+    /// Ends a transaction: all of it when what was done in it succeeded, otherwise nothing.
+    async fn end<T>(
+        mut writer: MutexGuard<'_, SqliteConnection>,
+        done: Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        let committed = match done {
+            Ok(done) => sqlx::raw_sql("commit").execute(&mut *writer).await.map(|_| done),
+            Err(error) => Err(error),
+        };
+        if committed.is_err() {
+            let _ = sqlx::raw_sql("rollback").execute(&mut *writer).await;
+        }
+        committed.map_err(|error| StoreError::writing(&error))
+    }
 }
 
 impl std::fmt::Debug for Store {

@@ -20,6 +20,8 @@ static TABLES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a process that is just ending may hold on to the store.
 const HANDOVER: Duration = Duration::from_secs(5);
+/// How long to wait for a lock of SQLite's own.
+const BUSY: Duration = Duration::from_secs(5);
 /// Readers at once: pages and the API.
 const READERS: u32 = 4;
 
@@ -37,11 +39,8 @@ impl Store {
 
     async fn open_file(path: PathBuf) -> Result<Self, StoreError> {
         let lock = lock(&path).await?;
-        let reading = SqliteConnectOptions::new()
-            .filename(&path)
-            .read_only(true)
-            .busy_timeout(Duration::from_secs(5))
-            .disable_statement_logging();
+        let reading =
+            SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY).disable_statement_logging();
         // Settings that are written into the file: a connection that only reads must not even try to make them.
         let writing = SqliteConnectOptions::new()
             .filename(&path)
@@ -51,7 +50,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             // In WAL mode a commit survives the death of the process; only the loss of power can undo the last ones.
             .synchronous(SqliteSynchronous::Normal)
-            .busy_timeout(Duration::from_secs(5))
+            .busy_timeout(BUSY)
             // Without a bound the journal keeps the size of the largest transaction for ever.
             .pragma("journal_size_limit", "16777216")
             .disable_statement_logging();

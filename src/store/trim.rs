@@ -9,8 +9,8 @@ use crate::model::Timestamp;
 const INCIDENTS: chrono::Days = chrono::Days::new(400);
 /// Rows deleted at once.
 const PIECE: i64 = 2_000;
-/// Pages given back to the file system at once.
-const PAGES: u32 = 2_000;
+/// Free pages that stay: the next batches use them again.
+const SPARE: i64 = 256;
 /// What is over the size is cut to this share of it, so that the next batch does not cut again.
 const ROOM: f64 = 0.95;
 
@@ -44,6 +44,11 @@ impl Store {
         self.delete("delete from letter where state in ('sent', 'dead') and done_at < ?", &[oldest]).await?;
         deleted += self.trim_to(bytes).await?;
         self.give_back().await?;
+        if deleted > 0 {
+            // The file itself shrinks when the journal is worked into it.
+            let checkpoint = sqlx::raw_sql("pragma wal_checkpoint(passive)");
+            checkpoint.execute(&mut *self.writing().await).await.map_err(|error| StoreError::writing(&error))?;
+        }
         Ok(deleted)
     }
 
@@ -94,7 +99,7 @@ impl Store {
         Ok(done.rows_affected())
     }
 
-    /// Gives free pages back to the file system.
+    /// Gives free pages back to the file system, some thousand at once.
     async fn give_back(&self) -> Result<(), StoreError> {
         loop {
             let mut writer = self.writing().await;
@@ -102,7 +107,7 @@ impl Store {
                 .fetch_one(&mut *writer)
                 .await
                 .map_err(|error| StoreError::reading(&error))?;
-            if free <= i64::from(PAGES) {
+            if free <= SPARE {
                 return Ok(());
             }
             let vacuum = sqlx::raw_sql("pragma incremental_vacuum(2000)");

@@ -15,6 +15,7 @@ mod probe_endpoint;
 mod readme;
 mod run;
 mod scenarios;
+mod store;
 mod tcp_tls;
 mod telling;
 mod web;

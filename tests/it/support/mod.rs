@@ -2,12 +2,14 @@
 
 pub mod certs;
 pub mod fake;
+pub mod hub;
 pub mod looking;
 pub mod nameserver;
 pub mod peers;
 pub mod plain;
 pub mod program;
 pub mod site;
+pub mod slack;
 pub mod targets;
 
 pub use peers::peer;

@@ -15,7 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A command of the binary, in a directory, with nothing of the tester's environment that would change it.
 pub fn usoryou(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_usoryou"));
+    alone(directory, Command::new(env!("CARGO_BIN_EXE_usoryou")))
+}
+
+/// The same, for a test that limits how far its files may grow: it gets an error and not a signal.
+pub fn usoryou_unharmed_by_limits(directory: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_usoryou")]);
+    alone(directory, command)
+}
+
+fn alone(directory: &Path, mut command: Command) -> Command {
     command.current_dir(directory).stdin(Stdio::null());
     for name in ["USORYOU_CONFIG", "USORYOU_LISTEN", "USORYOU_STORE", "USORYOU_REGION", "USORYOU_NODE"] {
         command.env_remove(name);
@@ -41,6 +51,11 @@ impl Program {
     pub fn start_with(directory: &Path, arguments: &[&str]) -> Self {
         let mut command = usoryou(directory);
         command.args(["run", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::start_by(command)
+    }
+
+    /// The same by a command that says everything.
+    pub fn start_by(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, kept) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&log));
@@ -73,6 +88,11 @@ impl Program {
             assert!(ended.is_none(), "it ended with {ended:?}:\n{}", self.log());
             Err(self.log())
         })
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A signal by its number.

@@ -1,0 +1,267 @@
+//! What every store must do: the contract, as functions over a store, so that a second database runs the same.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use usoryou::{
+    model::{Cause, Delivered, Incident, IncidentState, Letter, Observation, Subject, Verdict},
+    store::{Claimed, Next, Store, StoreError, Wanted},
+};
+
+use crate::support::hub::observation;
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap()
+}
+
+/// One observation a second of two probes from two regions.
+fn facts(seconds: i64) -> Vec<Observation> {
+    let places = [("a", "eu-west"), ("a", "us-east"), ("b", "eu-west")];
+    (0..seconds)
+        .flat_map(|s| places.map(|(probe, region)| observation(probe, "party", region, at(s), s % 2 == 1)))
+        .collect()
+}
+
+fn letter(channel: &str, incident: &str, change: &str) -> Letter {
+    Letter {
+        key: format!("{channel}/{incident}/{change}"),
+        channel: channel.into(),
+        incident: incident.into(),
+        headline: format!("{incident} {change}"),
+        lines: vec!["line".to_owned()],
+        good_news: change == "closed",
+        at: at(0),
+    }
+}
+
+fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
+    let subject = Subject { party: "party".into(), product: None };
+    let verdict = Verdict {
+        subject: subject.clone(),
+        at: at(onset),
+        cause: Cause::Them,
+        degraded: false,
+        regions: vec!["eu-west".into()],
+        regions_seen: 1,
+        failure: None,
+        onset: Some(at(onset)),
+        confidence: 0.9,
+        alternatives: vec![],
+        because_of: None,
+        evidence: vec![],
+        round: 1,
+    };
+    Incident {
+        id: id.into(),
+        subject,
+        state,
+        cause: Cause::Them,
+        onset: at(onset),
+        opened_at: None,
+        recovered_at: None,
+        closed_at: (state == IncidentState::Closed).then(|| at(onset + 60)),
+        bad_rounds: 1,
+        good_rounds: 0,
+        round: 1,
+        verdict,
+        told: vec![],
+        muted: false,
+        note: None,
+    }
+}
+
+async fn claimed(store: &Store, channel: &str, second: i64) -> Claimed {
+    match store.claim(channel, at(second)).await.unwrap() {
+        Next::Letter(claimed) => *claimed,
+        other => panic!("no letter but {other:?}"),
+    }
+}
+
+fn later(why: &str) -> Delivered {
+    Delivered::Later { why: why.to_owned(), wait: None }
+}
+
+async fn facts_are_kept_once_and_found(store: &Store) {
+    let facts = facts(100);
+    assert_eq!(store.append(&facts[..200]).await.unwrap(), 200);
+    assert_eq!(store.append(&facts).await.unwrap(), 100, "what is sent again is free");
+    assert_eq!(store.append(&[]).await.unwrap(), 0);
+    assert_eq!(store.since(at(99)).await.unwrap(), &facts[297..]);
+    let all = store.since(at(0)).await.unwrap();
+    assert_eq!(all.len(), 300);
+    assert!(all.is_sorted_by_key(|seen| seen.scheduled_at));
+    let wanted = Wanted {
+        probe: Some("a".into()),
+        region: Some("eu-west".into()),
+        from: Some(at(10)),
+        until: Some(at(20)),
+        limit: 4,
+        ..Wanted::default()
+    };
+    let found = store.observations(&wanted).await.unwrap();
+    assert_eq!(found.iter().map(|seen| seen.scheduled_at).collect::<Vec<_>>(), [at(19), at(18), at(17), at(16)]);
+    let mut foreign = facts[0].clone();
+    foreign.id = uuid::Uuid::nil();
+    foreign.probe = "foreign".into();
+    assert_eq!(store.append(&[foreign.clone(), foreign]).await.unwrap(), 1, "a fact without an id gets one");
+}
+
+async fn incidents_and_letters_are_written_together(store: &Store) {
+    let open = incident("2026-11-01-party-1", IncidentState::Open, 100);
+    let suspected = incident("2026-11-01-party-2", IncidentState::Suspected, 200);
+    let opened = letter("one", &open.id, "opened");
+    store.apply(&[open.clone(), suspected.clone()], &[], std::slice::from_ref(&opened)).await.unwrap();
+    assert_eq!(
+        store.incidents(at(150)).await.unwrap(),
+        [open.clone(), suspected.clone()],
+        "what is not over is never too old"
+    );
+    store.apply(&[], &[suspected.id.clone(), open.id.clone()], std::slice::from_ref(&opened)).await.unwrap();
+    assert_eq!(store.incidents(at(0)).await.unwrap(), [open.clone()], "only suspicions are dropped");
+    assert_eq!(store.letters(&open.id).await.unwrap().len(), 1, "a letter is posted once");
+    let closed = incident(&open.id, IncidentState::Closed, 100);
+    store.apply(std::slice::from_ref(&closed), &[], &[]).await.unwrap();
+    assert_eq!(store.incidents(at(101)).await.unwrap(), []);
+    assert_eq!(store.incidents(at(100)).await.unwrap(), [closed]);
+    let first = claimed(store, "one", 0).await;
+    store.delivered(&first, &Delivered::Taken, at(0), at(0)).await.unwrap();
+}
+
+async fn letters_keep_their_order_and_their_pauses(store: &Store) {
+    let letters = [letter("two", "i", "opened"), letter("two", "i", "closed"), letter("three", "i", "opened")];
+    store.apply(&[], &[], &letters).await.unwrap();
+    assert_eq!(store.unsent().await.unwrap().depth, 3);
+    let first = claimed(store, "two", 0).await;
+    assert_eq!((&first.letter, first.attempts), (&letters[0], 0));
+    store.delivered(&first, &later("busy"), at(0), at(30)).await.unwrap();
+    assert_eq!(store.claim("two", at(29)).await.unwrap(), Next::Wait(at(30)), "nobody overtakes");
+    assert_eq!(claimed(store, "three", 29).await.letter, letters[2], "channels do not wait for each other");
+    let again = claimed(store, "two", 30).await;
+    assert_eq!((again.id, again.attempts), (first.id, 1));
+    store.delivered(&again, &Delivered::Taken, at(30), at(30)).await.unwrap();
+    let second = claimed(store, "two", 30).await;
+    assert_eq!(second.letter, letters[1]);
+    store.delivered(&second, &Delivered::Never { why: "gone".to_owned() }, at(30), at(30)).await.unwrap();
+    assert_eq!(store.claim("two", at(30)).await.unwrap(), Next::Nothing);
+    let states: Vec<String> = store.letters("i").await.unwrap().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["sent", "dead", "claimed"]);
+    let third = claimed(store, "three", 30).await;
+    // A clock that was set back by a day: the pause is not believed.
+    store.delivered(&third, &later("busy"), at(86_400), at(86_430)).await.unwrap();
+    let third = claimed(store, "three", 30).await;
+    store.delivered(&third, &Delivered::Taken, at(30), at(30)).await.unwrap();
+}
+
+/// What a process leaves behind when it dies at each point, and what the next one makes of it.
+async fn letters_survive_a_death_at_any_point(store: &Store) {
+    async fn post(store: &Store, channel: &str) -> Claimed {
+        store.apply(&[], &[], &[letter(channel, channel, "opened")]).await.unwrap();
+        claimed(store, channel, 0).await
+    }
+    let before_handing_over = post(store, "before").await;
+    let healthy = post(store, "healthy").await;
+    store.handing_over(healthy.id).await.unwrap();
+    let overdue = post(store, "overdue").await;
+    store.handing_over(overdue.id).await.unwrap();
+    store.overdue(overdue.id).await.unwrap();
+    let failing = post(store, "failing").await;
+    store.handing_over(failing.id).await.unwrap();
+    store.delivered(&failing, &later("status 500"), at(0), at(0)).await.unwrap();
+    let failing = claimed(store, "failing", 0).await;
+    store.handing_over(failing.id).await.unwrap();
+
+    let resumed = store.resume_letters(at(60)).await.unwrap();
+    assert_eq!(resumed.taken, std::slice::from_ref(&healthy.letter));
+    assert_eq!(resumed.again, [before_handing_over.letter, overdue.letter, failing.letter]);
+    assert_eq!(store.claim("healthy", at(60)).await.unwrap(), Next::Nothing);
+    for channel in ["before", "overdue", "failing"] {
+        let again = claimed(store, channel, 60).await;
+        store.delivered(&again, &Delivered::Taken, at(60), at(60)).await.unwrap();
+    }
+    assert_eq!(store.unsent().await.unwrap().depth, 0);
+}
+
+async fn history_is_cut_by_age_and_by_size(store: &Store) {
+    let old = incident("2026-10-01-party-1", IncidentState::Open, -900);
+    let unsent = letter("four", &old.id, "opened");
+    store.apply(&[old], &[], std::slice::from_ref(&unsent)).await.unwrap();
+    store.append(&facts(3_000)).await.unwrap();
+    store.trim(Duration::from_secs(1_000), u64::MAX, at(3_000)).await.unwrap();
+    assert_eq!(store.since(at(-9_999)).await.unwrap().first().unwrap().scheduled_at, at(2_000));
+    let size = store.size().await.unwrap();
+    let deleted = store.trim(Duration::from_secs(1_000), size / 2, at(3_000)).await.unwrap();
+    assert!(deleted > 0);
+    assert!(store.size().await.unwrap() <= size / 2);
+    let left = store.since(at(-9_999)).await.unwrap();
+    assert_eq!(left.last().unwrap().scheduled_at, at(2_999), "the newest stay");
+    store.trim(Duration::ZERO, 0, at(9_999)).await.unwrap();
+    assert_eq!(store.since(at(-9_999)).await.unwrap(), []);
+    assert!(store.incidents(at(-9_999)).await.unwrap().iter().any(|one| &*one.id == "2026-10-01-party-1"));
+    assert_eq!(claimed(store, "four", 9_999).await.letter, unsent, "an unsent letter is never cut");
+}
+
+async fn contract(store: &Store) {
+    facts_are_kept_once_and_found(store).await;
+    incidents_and_letters_are_written_together(store).await;
+    letters_keep_their_order_and_their_pauses(store).await;
+    letters_survive_a_death_at_any_point(store).await;
+    history_is_cut_by_age_and_by_size(store).await;
+}
+
+#[tokio::test]
+async fn a_file_keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let store = Store::open(path.to_str().unwrap()).await.unwrap();
+    contract(&store).await;
+    let grown = std::fs::metadata(&path).unwrap().len();
+    assert!(grown < 2_000_000, "a file that was cut is small again: {grown}");
+}
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    contract(&Store::open("sqlite::memory:").await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn many_at_once_do_not_disturb_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path().join("store.db").to_str().unwrap()).await.unwrap();
+    let facts = Arc::new(facts(200));
+    let work = (0..8).map(|worker| {
+        let (store, facts) = (store.clone(), Arc::clone(&facts));
+        tokio::spawn(async move {
+            for batch in facts.chunks(50) {
+                store.append(batch).await.unwrap();
+                store.apply(&[], &[], &[letter(&format!("c{worker}"), "i", "opened")]).await.unwrap();
+                store.observations(&Wanted { limit: 10, ..Wanted::default() }).await.unwrap();
+            }
+        })
+    });
+    for task in work.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(store.since(at(0)).await.unwrap().len(), 600);
+    assert_eq!(store.unsent().await.unwrap().depth, 8);
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_reopening() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let url = format!("sqlite:{}", path.display());
+    let store = Store::open(&url).await.unwrap();
+    store.append(&facts(10)).await.unwrap();
+    drop(store);
+    let store = Store::open(&url).await.unwrap();
+    assert_eq!(store.since(at(0)).await.unwrap().len(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_process_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let _first = Store::open(path.to_str().unwrap()).await.unwrap();
+    let second = Store::open(path.to_str().unwrap()).await.unwrap_err();
+    assert!(matches!(&second, StoreError::Open { why, .. } if why == "another usoryou is using it"), "{second}");
+}
