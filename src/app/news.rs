@@ -40,15 +40,18 @@ impl News {
         let mut lines = Vec::new();
         for (verdict, sentence) in view.verdicts.iter().zip(&view.sentences) {
             let now = standing(verdict);
-            let before = self.said.insert(verdict.subject.clone(), now).flatten();
-            let first_good = before.is_none() && now.is_some_and(|(cause, _)| cause == Cause::Ok);
-            let nothing_yet = before.is_none() && now.is_none();
-            if before != now && !first_good && !nothing_yet {
+            let before = self.said.get(&verdict.subject).copied();
+            // What has just been seen for the first time is news only when it is bad.
+            let expected = before.is_none() && now.is_none_or(|(cause, _)| cause == Cause::Ok);
+            if before != Some(now) && !expected {
                 lines.push(sentence.clone());
+            }
+            if before.is_some() || now.is_some() {
+                self.said.insert(verdict.subject.clone(), now);
             }
         }
         self.said.retain(|subject, _| view.verdicts.iter().any(|verdict| verdict.subject == *subject));
-        let known = !view.verdicts.is_empty() && self.said.values().all(Option::is_some);
+        let known = !view.verdicts.is_empty() && self.said.len() == view.verdicts.len();
         if known && !std::mem::replace(&mut self.all_known, true) {
             let well = self.said.values().all(|said| matches!(said, Some((Cause::Ok, false))));
             if well {
@@ -95,6 +98,7 @@ mod tests {
         assert_eq!(said(&[("a", Some(Cause::Them)), ("b", Some(Cause::Ok))]), ["a them"]);
         assert!(said(&[("a", Some(Cause::Them)), ("b", Some(Cause::Ok))]).is_empty());
         assert_eq!(said(&[("a", Some(Cause::Ok)), ("b", None)]), ["a ok", "b ?"]);
+        assert_eq!(said(&[("a", Some(Cause::Ok)), ("b", Some(Cause::Ok))]), ["b ok"]);
     }
 
     #[test]

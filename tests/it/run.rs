@@ -181,6 +181,35 @@ fn an_idle_program_stops_at_once() {
 }
 
 #[test]
+fn a_process_that_stood_still_blames_nobody_and_counts_what_it_missed() {
+    // Each answer takes most of the deadline, so that a stop hits a run.
+    let (directory, target) = (tempfile::tempdir().unwrap(), Answering::after(Duration::from_millis(600)));
+    write(directory.path(), "probes.yaml", &config(&target, &["one", "control"]));
+    let mut program = Program::start(directory.path());
+    has_run(&program, "one");
+    for _ in 0..2 {
+        let before = target.count();
+        eventually("a run under way", || (target.count() > before).then_some(()).ok_or_else(|| program.log()));
+        program.signal("STOP");
+        std::thread::sleep(Duration::from_millis(3500));
+        program.signal("CONT");
+        let ran = runs(&program, "one").unwrap();
+        eventually("next run", || runs(&program, "one").filter(|runs| *runs > ran).ok_or_else(|| program.log()));
+    }
+    for probe in ["\"one\"", "\"control\""] {
+        let down = program.figure(&["usoryou_probe_runs_total{", probe, "\"down\""]).unwrap_or(0.0);
+        assert!(down < 0.5, "{down}\n{}", program.log());
+    }
+    eventually("count of missed runs", || {
+        let missed = program.figure(&["usoryou_probe_missed_runs_total{", "\"one\""]);
+        missed.filter(|missed| *missed >= 4.0).ok_or_else(|| format!("{missed:?}\n{}", program.log()))
+    });
+    assert!(!program.log().contains("It's"), "{}", program.log());
+    program.signal("TERM");
+    program.ended();
+}
+
+#[test]
 fn a_missing_file_is_one_clear_sentence() {
     let directory = tempfile::tempdir().unwrap();
     let output = run_once(directory.path(), &["--listen", "127.0.0.1:0"]);
