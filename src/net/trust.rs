@@ -122,6 +122,16 @@ fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().map_or_else(|| Arc::new(ours), Arc::clone)
 }
 
+/// The first random bytes of a process take the generator a long while to gather entropy for: not while a handshake is
+/// being timed.
+pub(super) fn gather_entropy() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // Where this fails, so does the first handshake, and says so.
+        let _ = aws_lc_rs::rand::fill(&mut [0; 32]);
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

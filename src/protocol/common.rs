@@ -124,7 +124,7 @@ impl Ip {
 }
 
 /// Options of a TLS session.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsFile {
     /// Name to ask for and to verify, where it is not the host's.

@@ -42,7 +42,7 @@ pub struct Http {
     redirects: u32,
     reading: Reading,
     tls: TlsFile,
-    // Made at once for an `https` URL, otherwise when a redirect leads to one.
+    // Made at once where TLS is in sight, otherwise when a redirect leads to it.
     secure: OnceLock<Secure>,
     kept: Mutex<Option<Line>>,
 }
@@ -237,11 +237,10 @@ impl Protocol for Http {
             let message = format!("{} is too much, at most {BODY_LIMIT_AT_MOST} bytes are read", file.body_limit);
             return Err(Problem::at("body_limit", message));
         }
-        // Options of TLS are tried out also where only a redirect can lead to TLS: a mistake is found now or never.
-        let made = Secure::new(net, &file.tls, alpn(file.version))?;
         let secure = OnceLock::new();
-        if order.https {
-            let _ = secure.set(made);
+        // Options of TLS are tried out also where only a redirect can lead to TLS: a mistake is found now or never.
+        if order.https || file.tls != TlsFile::default() {
+            let _ = secure.set(Secure::new(net, &file.tls, alpn(file.version))?);
         }
         Ok(Self {
             order,

@@ -91,12 +91,19 @@ impl Protocol for Tcp {
 
     fn build(file: &Self::File, net: &Arc<Net>) -> Result<Self, Problem> {
         let endpoint = Endpoint::parse(&file.address, None, file.ip).map_err(|why| Problem::at("address", why))?;
-        let secure = Secure::new(net, &file.tls, &[])?;
+        let start_tls = match file.start_tls {
+            Some(protocol) => Some((protocol, Secure::new(net, &file.tls, &[])?)),
+            None if file.tls != TlsFile::default() => {
+                return Err(Problem::at("tls", "there is no TLS here without `start_tls`")
+                    .help("for a port that speaks TLS from the start write a `tls` check"));
+            }
+            None => None,
+        };
         Ok(Self {
             endpoint,
             send: file.send.clone(),
             expect: file.expect_regex.clone(),
-            start_tls: file.start_tls.map(|protocol| (protocol, secure)),
+            start_tls,
         })
     }
 
@@ -121,6 +128,6 @@ impl Protocol for Tcp {
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
         file.ip = overrides.ip.unwrap_or(file.ip);
-        file.tls.insecure |= overrides.insecure;
+        file.tls.insecure |= overrides.insecure && file.start_tls.is_some();
     }
 }
