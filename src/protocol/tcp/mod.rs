@@ -99,12 +99,7 @@ impl Protocol for Tcp {
             }
             None => None,
         };
-        Ok(Self {
-            endpoint,
-            send: file.send.clone(),
-            expect: file.expect_regex.clone(),
-            start_tls,
-        })
+        Ok(Self { endpoint, send: file.send.clone(), expect: file.expect_regex.clone(), start_tls })
     }
 
     fn from_url(url: &url::Url) -> Result<Self::File, String> {
