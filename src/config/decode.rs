@@ -10,7 +10,7 @@ use std::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    fault::{Fault, did_you_mean},
+    fault::{Fault, nearest},
     tree::{Content, Id, Tree},
     value::Value,
     wrong::Wrong,
@@ -69,6 +69,8 @@ struct State {
     bad: HashSet<Id>,
     /// Decoded from what stands in the file, so that the message about them does not show what was filled in.
     veiled: HashSet<Id>,
+    /// Keys of a mapping that an unknown key was likely meant to be.
+    meant: HashMap<Id, Vec<&'static str>>,
     told: HashSet<Range<usize>>,
     faults: Vec<Fault>,
     shown: HashSet<Id>,
@@ -94,13 +96,19 @@ impl Decoder<'_> {
         };
     }
 
-    /// Reports a key that nobody asked for, and leaves its value out.
+    /// Reports a key that nobody asked for, and leaves its value out; tells which key was likely meant.
     pub(super) fn unknown_key(&self, map: Id, key: &str, value: Id, known: &[&'static str]) {
         let free = || known.iter().copied().filter(|one| self.tree.get(map, one).is_none());
-        let help = did_you_mean(key, free()).or_else(|| did_you_mean(key, known.iter().copied()));
-        let help = help.unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+        let meant = nearest(key, free()).or_else(|| nearest(key, known.iter().copied()));
+        let help = match meant {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
         let at = self.tree.node(value).key_span.clone().unwrap_or_else(|| self.tree.place(value));
         self.leave_out(value, Fault::error(at, format!("unknown key `{}`", shown_key(key))).help(help));
+        if let Some(meant) = meant {
+            self.state.borrow_mut().meant.entry(map).or_default().push(meant);
+        }
     }
 
     /// Reports a mistake once and leaves the value out.
@@ -110,15 +118,18 @@ impl Decoder<'_> {
         state.tell(fault);
     }
 
-    /// Reports the keys that a mapping must have and has not.
+    /// Reports the keys that a mapping must have and has not, but for those that were meant by an unknown key.
     pub(super) fn missing_keys(&self, map: Id, fields: &[&'static str]) {
-        let missing: Vec<&str> = self.shapes.required(fields).filter(|key| self.tree.get(map, key).is_none()).collect();
+        let mut state = self.state.borrow_mut();
+        let meant = state.meant.get(&map).map(Vec::as_slice).unwrap_or_default();
+        let is_missing = |key: &&str| self.tree.get(map, key).is_none() && !meant.contains(key);
+        let missing: Vec<&str> = self.shapes.required(fields).filter(is_missing).collect();
         if missing.is_empty() {
             return;
         }
         let verb = if missing.len() == 1 { "is" } else { "are" };
         let message = format!("{} {verb} missing", listed(&missing, "and"));
-        self.state.borrow_mut().tell(Fault::error(self.tree.place(map), message));
+        state.tell(Fault::error(self.tree.place(map), message));
     }
 
     /// Notes why decoding stopped; `false` when there is nothing left to decode.
@@ -132,8 +143,8 @@ impl Decoder<'_> {
             // The message may repeat what was filled in: ask for one about what stands in the file.
             return state.veiled.insert(id);
         }
-        // A key that is there and was left out is not missing.
-        let follows = wrong.missing.is_some_and(|key| self.tree.get(id, key).is_some());
+        // A missing key has been reported by now, unless it is there, or was meant, and was left out.
+        let follows = wrong.missing.is_some() && matches!(self.tree.node(id).content, Content::Map(_));
         if !wrong.told && !follows {
             let fault = Fault::error(self.tree.place(id), self.in_words(id, wrong.message)).maybe_help(wrong.help);
             state.tell(fault);

@@ -42,7 +42,8 @@ pub(super) fn did_you_mean<'a>(written: &str, known: impl IntoIterator<Item = &'
     nearest(written, known).map(|word| format!("did you mean `{word}`?"))
 }
 
-fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The known word that is nearest to a written one, if any is near.
+pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Very long words are not typing mistakes, and the comparison is quadratic.
     if written.len() > 64 {
         return None;

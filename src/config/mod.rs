@@ -22,7 +22,13 @@ use std::{io::Read as _, path::Path, sync::Arc};
 pub use mistake::{Mistake, Mistakes, Place, Severity};
 pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe, Route};
 
-use self::{build::Workshop, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight};
+use self::{
+    build::Workshop,
+    decode::Shapes,
+    fault::Fault,
+    interpolate::Sources,
+    sight::{Sight, without_credentials},
+};
 use crate::net::Net;
 
 /// What the command line says about the vantage point; it wins over the file.
@@ -90,7 +96,7 @@ pub fn read_text(
         faults.append(&mut workshop.faults);
     }
     let is_usable = faults.iter().all(|fault| fault.severity == Severity::Warning);
-    let list = mistakes(name, faults, &Sight::of(text, &tree, &decoded));
+    let list = mistakes(name, faults, &Sight::of(text, &tree, &decoded, &schema));
     match plan {
         Some(plan) if is_usable => Ok(Loaded { plan: Arc::new(plan), warnings: list }),
         _ => Err(list),
@@ -123,8 +129,8 @@ fn mistakes(file: Arc<str>, mut faults: Vec<Fault>, sight: &Sight<'_>) -> Mistak
     faults.dedup();
     let place = |fault: Fault| Mistake {
         severity: fault.severity,
-        message: fault.message,
-        help: fault.help,
+        message: without_credentials(&fault.message),
+        help: fault.help.as_deref().map(without_credentials),
         place: fault.at.as_ref().map(|at| sight.place(at)),
     };
     Mistakes { file, list: faults.into_iter().map(place).collect() }

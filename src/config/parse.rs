@@ -304,6 +304,15 @@ fn scan_fault(error: &ScanError, text: &str) -> Fault {
         | ErrorKind::UnexpectedEofFlowSequence => Fault::error(at, "this bracket is never closed"),
         ErrorKind::MappingValueNotAllowed => Fault::error(at, "a `:` cannot stand here")
             .help("a text that holds `: ` needs quotes; otherwise look at the indentation of this line"),
+        ErrorKind::ExpectedFlowMappingSeparator => {
+            Fault::error(at, "expected `,` or `}` before this").help("is a `{` above never closed?")
+        }
+        ErrorKind::ExpectedFlowSequenceSeparator => {
+            Fault::error(at, "expected `,` or `]` before this").help("is a `[` above never closed?")
+        }
+        ErrorKind::InvalidQuotedScalarIndent => {
+            Fault::error(at, "a text in quotes that begins above goes on here").help("is its closing quote missing?")
+        }
         ErrorKind::DirectiveDisallowed => {
             Fault::error(at, "YAML directives (`%…`) mean nothing here").help("remove the line")
         }

@@ -22,9 +22,14 @@ fn loosen(schema: &mut Value) {
             if object.get("format").is_some_and(|format| format == "uri") {
                 object.remove("format");
             }
-            let kind = object.get("type").and_then(Value::as_str).map(str::to_owned);
-            if let Some(kind @ ("integer" | "number" | "boolean")) = kind.as_deref() {
-                object.insert("type".to_owned(), json!([kind, "string"]));
+            let mut kinds: Vec<Value> = match object.get("type") {
+                Some(Value::Array(kinds)) => kinds.clone(),
+                Some(kind) => vec![kind.clone()],
+                None => Vec::new(),
+            };
+            if kinds.iter().any(|kind| kind == "integer" || kind == "number" || kind == "boolean") {
+                kinds.push(json!("string"));
+                object.insert("type".to_owned(), kinds.into());
                 object.insert("pattern".to_owned(), json!(r"\$\{"));
             }
             if let Some(Value::String(word)) = object.get("const")

@@ -1,10 +1,14 @@
 //! What of the file may be shown to people: keys, marks and values that were looked at and are no secrets. Everything
 //! else is `***`; comments are left out, for old secrets rest there.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use super::{
     decode::{Decoded, shown_key},
+    fault::nearest,
     mistake::Place,
     tree::{Content, Id, Tree},
 };
@@ -12,10 +16,11 @@ use super::{
 /// A file as it may be shown.
 pub(super) struct Sight<'t> {
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     /// Values and keys in the order of the file; `None` for a file that could not be read as YAML.
     parts: Option<Vec<Part>>,
-    /// Keys whose values are no secrets, for a file that could not be read as YAML.
-    open_keys: HashSet<String>,
+    keys: Keys,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,16 +32,19 @@ struct Part {
 
 impl<'t> Sight<'t> {
     /// Of a file that has a tree.
-    pub(super) fn of<T>(text: &'t str, tree: &Tree, decoded: &Decoded<T>) -> Self {
+    pub(super) fn of<T>(text: &'t str, tree: &Tree, decoded: &Decoded<T>, schema: &serde_json::Value) -> Self {
         let spans =
             |ids: &HashSet<Id>| -> HashSet<Range<usize>> { ids.iter().map(|&id| tree.node(id).span.clone()).collect() };
         let (shown, secret) = (spans(&decoded.shown), spans(&decoded.secret));
+        let mut keys = Keys::of(schema);
         let mut parts = Vec::new();
         for node in tree.nodes() {
             if let Content::Scalar(scalar) = &node.content {
                 // `${NAME}` alone is not a secret, but the name of one.
                 let is_name = scalar.written.as_deref().is_some_and(is_variable);
-                let shown = is_name || shown.contains(&node.span) && !secret.contains(&node.span);
+                let looked_at = shown.contains(&node.span);
+                let key = node.key_span.clone().and_then(|key| text.get(key)).unwrap_or_default();
+                let shown = is_name || !secret.contains(&node.span) && (looked_at || keys.are_open(key));
                 parts.push(Part::new(&node.span, shown));
             }
             if let Some(key) = &node.key_span {
@@ -47,25 +55,21 @@ impl<'t> Sight<'t> {
         // A key is a node too, and would hide itself: what is shown stands before what is not.
         parts.sort_unstable_by_key(|part| (part.start, part.end, !part.shown));
         parts.dedup_by_key(|part| (part.start, part.end));
-        Self { text, parts: Some(parts), open_keys: HashSet::new() }
+        Self { text, lines: lines(text), parts: Some(parts), keys }
     }
 
     /// Of a file without a tree.
     pub(super) fn blind(text: &'t str, schema: &serde_json::Value) -> Self {
-        let (mut open, mut secret) = (HashSet::new(), HashSet::new());
-        sort_keys(schema, &mut open, &mut secret);
-        open.retain(|key| !secret.contains(key));
-        Self { text, parts: None, open_keys: open }
+        Self { text, lines: lines(text), parts: None, keys: Keys::of(schema) }
     }
 
     /// The line at which a range begins, as it may be shown, with what to mark in it.
     pub(super) fn place(&self, at: &Range<usize>) -> Place {
         let start = floor(self.text, at.start.min(self.text.len()));
         let end = floor(self.text, at.end.clamp(start, self.text.len()));
-        let begin = self.text.get(..start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-        let stop =
-            self.text.get(begin..).and_then(|rest| rest.find('\n')).map_or(self.text.len(), |length| begin + length);
-        let line = self.text.get(..begin).unwrap_or_default().matches('\n').count() + 1;
+        let line = self.lines.partition_point(|&begin| begin <= start).max(1);
+        let begin = self.lines.get(line - 1).copied().unwrap_or(0);
+        let stop = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
         let column = self.text.get(begin..start).unwrap_or_default().chars().count() + 1;
         let pieces = match &self.parts {
             Some(parts) => self.pieces(parts, begin..stop),
@@ -122,24 +126,16 @@ impl<'t> Sight<'t> {
         pieces.push(Piece::Shown(range.start + filled..range.end));
     }
 
-    /// A value that may be shown; of an address, neither the user nor the query may.
+    /// A value that may be shown, but for credentials in addresses.
     fn push_value(&self, pieces: &mut Vec<Piece>, range: Range<usize>) {
-        let raw = self.text.get(range.clone()).unwrap_or_default();
-        let Some(scheme) = raw.find("://") else { return pieces.push(Piece::Shown(range)) };
-        let stop = |c: char| c.is_whitespace() || matches!(c, '"' | '\'');
-        let from = scheme + 3;
-        // An `@` in a path hides more than it must; a `/` in a password would otherwise show too much.
-        let host = from + raw.get(from..).and_then(|rest| rest.rfind('@')).unwrap_or(0);
-        let query =
-            raw.get(host..).and_then(|rest| rest.find('?')).map_or(raw.len(), |at| (host + at + 1).min(raw.len()));
-        let query_end = raw.get(query..).and_then(|rest| rest.find(stop)).map_or(raw.len(), |at| query + at);
-        let at = |offset: usize| range.start + offset;
-        pieces.push(Piece::Shown(at(0)..at(from)));
-        pieces.push(Piece::Hidden(at(from)..at(host)));
-        pieces.push(Piece::Shown(at(host)..at(query)));
-        // `${API_URL:-https://…?…}` and the like: what a query holds is cut off, not looked into.
-        pieces.push(Piece::Hidden(at(query)..at(query_end)));
-        pieces.push(Piece::Shown(at(query_end)..at(raw.len())));
+        let mut here = range.start;
+        for hidden in credentials(self.text.get(range.clone()).unwrap_or_default()) {
+            let (start, end) = (range.start + hidden.start, range.start + hidden.end);
+            pieces.push(Piece::Shown(here..start));
+            pieces.push(Piece::Hidden(start..end));
+            here = end;
+        }
+        pieces.push(Piece::Shown(here..range.end));
     }
 
     /// The pieces of a line nobody has read: values are shown only behind keys that never hold a secret.
@@ -166,7 +162,10 @@ impl<'t> Sight<'t> {
             let after = raw.get(colon + 1..).unwrap_or_default();
             let before = raw.get(here..colon).unwrap_or_default().trim_end_matches(['"', '\'']);
             let key = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
-            if !after.is_empty() && !after.starts_with([' ', '\t']) || key.is_empty() {
+            let between = before.strip_suffix(key).unwrap_or_default();
+            // Within a value only a bracket or a comma makes room for another key.
+            let is_inside = here > 0 && !open && !between.contains(['{', '[']) && !between.contains(", ");
+            if !after.is_empty() && !after.starts_with([' ', '\t']) || key.is_empty() || is_inside {
                 // Not the end of a key: a part of a value, whose rest belongs to it.
                 let next = colon + 1 + after.find(' ').unwrap_or(after.len());
                 hide(here, next, open);
@@ -175,8 +174,9 @@ impl<'t> Sight<'t> {
             }
             let key_start = here + before.len() - key.len();
             hide(here, key_start, open);
-            open = self.open_keys.contains(key);
-            hide(key_start, colon + 1, shown_key(key) == key && key.len() < 32);
+            open = self.keys.open.contains(key);
+            let is_known = self.keys.open.contains(key) || self.keys.secret.contains(key);
+            hide(key_start, colon + 1, is_known || here == 0 && key.len() < 32);
             here = colon + 1;
         }
         hide(here, raw.len(), open);
@@ -188,6 +188,45 @@ impl Part {
     fn new(span: &Range<usize>, shown: bool) -> Self {
         Self { start: span.start, end: span.end, shown }
     }
+}
+
+/// A message without credentials in the addresses that it repeats.
+pub(super) fn without_credentials(text: &str) -> String {
+    let mut clean = String::new();
+    let mut here = 0;
+    for hidden in credentials(text) {
+        clean.push_str(text.get(here..hidden.start).unwrap_or_default());
+        clean.push_str("***");
+        here = hidden.end;
+    }
+    clean.push_str(text.get(here..).unwrap_or_default());
+    clean
+}
+
+/// Users, passwords and queries of everything in a text that looks like an address.
+fn credentials(text: &str) -> Vec<Range<usize>> {
+    let mut hidden = Vec::new();
+    let mut start = 0;
+    for token in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
+        let end = start + token.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).len();
+        let address = text.get(start..end).unwrap_or_default();
+        let scheme = address.find("://");
+        let from = scheme.map_or(0, |at| at + 3);
+        let rest = address.get(from..).unwrap_or_default();
+        // An `@` in a path hides more than it must; a `/` in a password would otherwise show too much.
+        let user =
+            rest.rfind('@').filter(|&at| scheme.is_some() || rest.get(..at).is_some_and(|user| user.contains(':')));
+        let host = from + user.unwrap_or(0);
+        if host > from {
+            hidden.push(start + from..start + host);
+        }
+        let query = address.get(host..).and_then(|rest| rest.split_once('?')).map(|(_, query)| query);
+        if let Some(query) = query.filter(|query| !query.is_empty() && (scheme.is_some() || query.contains('='))) {
+            hidden.push(end - query.len()..end);
+        }
+        start += token.len();
+    }
+    hidden
 }
 
 /// A stretch of a line.
@@ -235,6 +274,10 @@ impl Line {
     }
 }
 
+fn lines(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
+}
+
 fn is_variable(written: &str) -> bool {
     let name = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
@@ -246,6 +289,35 @@ fn floor(text: &str, mut at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// The keys of the schema: for values that nobody looked at, because what is around them is wrong.
+#[derive(Default)]
+struct Keys {
+    /// Their values are no secrets.
+    open: HashSet<String>,
+    /// Their values are secrets, at least at one place.
+    secret: HashSet<String>,
+    /// Unknown keys, and whether they look like an open one and like no secret one.
+    guessed: HashMap<String, bool>,
+}
+
+impl Keys {
+    fn of(schema: &serde_json::Value) -> Self {
+        let mut keys = Self::default();
+        sort_keys(schema, &mut keys.open, &mut keys.secret);
+        keys.open.retain(|key| !keys.secret.contains(key));
+        keys
+    }
+
+    /// Whether what stands under a key, perhaps a mistyped one, is no secret.
+    fn are_open(&mut self, key: &str) -> bool {
+        let Self { open, secret, guessed } = self;
+        let near = |key: &str, keys: &HashSet<String>| nearest(key, keys.iter().map(String::as_str)).is_some();
+        let guess = |key: &str| near(key, open) && !near(key, secret);
+        open.contains(key)
+            || !secret.contains(key) && *guessed.entry(key.to_owned()).or_insert_with_key(|key| guess(key))
+    }
 }
 
 /// Sorts all keys of the schema into those that hold a secret somewhere and those that do not.

@@ -298,10 +298,8 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
             let help = format!("known here: {}", fields.join(", "));
             return self.fail(Wrong::invalid_type(self.unexpected(), &"a mapping").help(Some(help)));
         };
-        for entry in &entries {
-            if !fields.contains(&&*entry.key) {
-                self.decoder.unknown_key(self.id, &entry.key, entry.value, fields);
-            }
+        for entry in entries.iter().filter(|entry| !fields.contains(&&*entry.key)) {
+            self.decoder.unknown_key(self.id, &entry.key, entry.value, fields);
         }
         self.decoder.missing_keys(self.id, fields);
         self.deserialize_map(visitor)
