@@ -146,7 +146,8 @@ impl Decoder<'_> {
         // A missing key has been reported by now, unless it is there, or was meant, and was left out.
         let follows = wrong.missing.is_some() && matches!(self.tree.node(id).content, Content::Map(_));
         if !wrong.told && !follows {
-            let fault = Fault::error(self.tree.place(id), self.in_words(id, wrong.message)).maybe_help(wrong.help);
+            let (message, help) = self.in_words(id, wrong.message);
+            let fault = Fault::error(self.tree.place(id), message).maybe_help(wrong.help.or(help));
             state.tell(fault);
         }
         state.bad.insert(id) && id != self.tree.root
@@ -166,17 +167,20 @@ impl Decoder<'_> {
         !left.is_empty()
     }
 
-    /// Takes a repetition of the value out of a message; it may be long, and it stands right below.
-    fn in_words(&self, id: Id, message: String) -> String {
+    /// Words for what a type of another crate says: it repeats the value, which may be long and stands right below.
+    fn in_words(&self, id: Id, message: String) -> (String, Option<String>) {
         if message.is_empty() {
-            return "this does not fit here".to_owned();
+            return ("this does not fit here".to_owned(), None);
         }
-        match &self.tree.node(id).content {
-            Content::Scalar(scalar) => match message.strip_suffix(&format!(": {:?}", &*scalar.text)) {
-                Some(reason) => format!("this is not a URL: {reason}"),
-                None => message,
-            },
-            _ => message,
+        let Content::Scalar(scalar) = &self.tree.node(id).content else { return (message, None) };
+        let text = scalar.written.as_ref().unwrap_or(&scalar.text);
+        match message.strip_suffix(&format!(": {:?}", &**text)) {
+            Some("relative URL without a base") => {
+                let help = "write it with its scheme, such as https://example.com/";
+                ("this is not a URL: it has no scheme".to_owned(), Some(help.to_owned()))
+            }
+            Some(reason) => (format!("this is not a URL: {reason}"), None),
+            None => (message, None),
         }
     }
 }

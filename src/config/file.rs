@@ -23,9 +23,11 @@ pub(super) struct File {
     /// What probes use that do not say it themselves.
     pub(super) defaults: DefaultsFile,
     /// Who answers for what.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) parties: Option<BTreeMap<String, At<PartyFile>>>,
     /// What to look at, how and how often.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) probes: Option<Vec<At<ProbeFile>>>,
     /// When and whom to tell.
@@ -69,6 +71,7 @@ pub(super) struct DefaultsFile {
 pub(super) struct PartyFile {
     /// `us`: our own service. `provider`: a third party. `control`: an unrelated place that tells whether our own
     /// network works.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) kind: Option<PartyKind>,
     /// Name for people (the key).
@@ -87,9 +90,11 @@ pub(super) struct PartyFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct ProbeFile {
     /// Unique name: letters, digits, `.`, `_`, `-`.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) name: Option<At<String>>,
     /// Whom a failure is about.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) party: Option<At<String>>,
     /// Which part of the party, where its parts fail on their own.
@@ -102,6 +107,7 @@ pub(super) struct ProbeFile {
     #[serde(default)]
     pub(super) timeout: Option<At<Span>>,
     /// What to do: exactly one kind of check.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) check: Option<At<CheckFile>>,
 }
@@ -127,6 +133,7 @@ pub(super) struct AlertsFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteFile {
     /// Name of a channel.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) to: Option<At<String>>,
     /// Only incidents of this party.
@@ -139,12 +146,15 @@ pub(super) struct RouteFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct MaintenanceFile {
     /// Party that is worked on.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) party: Option<At<String>>,
     /// When a window begins: minute, hour, day of month, month, day of week.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) cron: Option<At<String>>,
     /// How long it lasts.
+    #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
     pub(super) duration: Option<At<Span>>,
     /// The zone in which `cron` is meant (`UTC`).
@@ -173,6 +183,11 @@ pub(super) struct HubFile {
     pub(super) urls: Option<At<Vec<String>>>,
     /// What the hubs know this agent by.
     pub(super) token: Option<At<Secret>>,
+}
+
+/// A required value: unlike an optional one it cannot be given as nothing.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A size as people write it: `500MB`, `2GB`, `1.5GiB`.

@@ -5,7 +5,7 @@ use std::{collections::HashSet, io::Read, ops::Range, path::Path, sync::Arc};
 
 use super::{
     fault::Fault,
-    tree::{Content, Id, Node, Scalar, Tree},
+    tree::{Content, FILE, Id, Node, Scalar, Tree},
 };
 
 /// A secret file may not be larger.
@@ -49,7 +49,7 @@ pub(super) fn fill(tree: &mut Tree, sources: &Sources<'_>) -> (Vec<Fault>, HashS
             bad.insert(id);
             String::new()
         });
-        let scalar = Scalar { text: text.into(), plain: false, written: Some("{file: …}".into()) };
+        let scalar = Scalar { text: text.into(), plain: false, written: Some(FILE.into()) };
         if let Some(node) = tree.nodes_mut().get_mut(id) {
             node.content = Content::Scalar(scalar);
         }

@@ -102,8 +102,9 @@ impl Maintenance {
     /// Whether the window is open at an instant.
     #[must_use]
     pub fn covers(&self, at: Timestamp) -> bool {
+        let Ok(duration) = chrono::TimeDelta::from_std(self.duration) else { return false };
         // A window is open when one began within the last `duration`.
-        let earliest = at.with_timezone(&self.time_zone) - self.duration;
+        let Some(earliest) = at.with_timezone(&self.time_zone).checked_sub_signed(duration) else { return false };
         self.cron.find_next_occurrence(&earliest, false).is_ok_and(|begin| begin.with_timezone(&chrono::Utc) <= at)
     }
 }
@@ -115,4 +116,75 @@ pub struct Keep {
     pub age: Duration,
     /// Size of the store in bytes.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(cron: &str, duration: &str, time_zone: &str) -> Maintenance {
+        Maintenance {
+            party: "api".into(),
+            cron: cron.parse().unwrap(),
+            duration: duration.parse::<crate::protocol::Span>().unwrap().0,
+            time_zone: time_zone.parse().unwrap(),
+            note: "".into(),
+        }
+    }
+
+    fn open_at<'a>(window: &Maintenance, instants: &[&'a str]) -> Vec<&'a str> {
+        instants.iter().copied().filter(|instant| window.covers(instant.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_window_is_open_from_its_begin_until_just_before_its_end() {
+        // 2026-11-22 is a Sunday.
+        let instants = [
+            "2026-11-22T02:59:59Z",
+            "2026-11-22T03:00:00Z",
+            "2026-11-22T04:59:59Z",
+            "2026-11-22T05:00:00Z",
+            "2026-11-23T03:30:00Z",
+        ];
+        assert_eq!(
+            open_at(&window("0 3 * * SUN", "2h", "UTC"), &instants),
+            ["2026-11-22T03:00:00Z", "2026-11-22T04:59:59Z"]
+        );
+    }
+
+    #[test]
+    fn a_window_may_cross_midnight_and_overlap_the_next() {
+        let instants = ["2026-11-22T22:59:59Z", "2026-11-22T23:00:00Z", "2026-11-23T00:59:59Z", "2026-11-23T01:00:00Z"];
+        assert_eq!(
+            open_at(&window("0 23 * * *", "2h", "UTC"), &instants),
+            ["2026-11-22T23:00:00Z", "2026-11-23T00:59:59Z"]
+        );
+        assert_eq!(open_at(&window("0 * * * *", "2h", "UTC"), &instants), instants);
+    }
+
+    #[test]
+    fn a_window_keeps_its_local_time_over_the_year() {
+        let berlin = window("0 3 * * *", "1h", "Europe/Berlin");
+        // 03:00 is 02:00 UTC in winter and 01:00 UTC in summer.
+        let instants = ["2026-01-10T01:30:00Z", "2026-01-10T02:30:00Z", "2026-07-10T01:30:00Z", "2026-07-10T02:30:00Z"];
+        assert_eq!(open_at(&berlin, &instants), ["2026-01-10T02:30:00Z", "2026-07-10T01:30:00Z"]);
+    }
+
+    #[test]
+    fn a_window_is_neither_lost_nor_doubled_when_clocks_change() {
+        let berlin = window("30 2 * * *", "30m", "Europe/Berlin");
+        // 2026-03-29 has no 02:30: clocks go from 02:00 to 03:00 (01:00 UTC). The window opens when the gap ends.
+        let spring = ["2026-03-29T00:45:00Z", "2026-03-29T01:15:00Z", "2026-03-29T01:45:00Z"];
+        assert_eq!(open_at(&berlin, &spring), ["2026-03-29T01:15:00Z"]);
+        // 2026-10-25 has 02:30 twice, at 00:30 and 01:30 UTC. The window opens at the first.
+        let autumn = ["2026-10-25T00:15:00Z", "2026-10-25T00:45:00Z", "2026-10-25T01:15:00Z", "2026-10-25T01:45:00Z"];
+        assert_eq!(open_at(&berlin, &autumn), ["2026-10-25T00:45:00Z"]);
+    }
+
+    #[test]
+    fn no_instant_makes_it_panic() {
+        let window = window("0 3 * * *", "31d", "Pacific/Apia");
+        assert!(!window.covers(Timestamp::MIN_UTC));
+        let _ = window.covers(Timestamp::MAX_UTC);
+    }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    Severity,
     fault::{Fault, did_you_mean},
     file::{File, ProbeFile},
     tree::Tree,
@@ -30,9 +31,11 @@ pub(super) struct Facts<'a> {
     pub(super) whole: bool,
 }
 
+type Rule = fn(&Facts<'_>, &mut Vec<Fault>);
+
 /// Every rule.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
-    let rules = [
+    let of_what_is_there: [Rule; 9] = [
         names,
         probe_names_are_unique,
         parties_exist,
@@ -41,14 +44,18 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
         intervals_fit,
         timeouts_fit,
         counts_fit,
-        something_is_probed,
-        everything_is_used,
-        providers_can_be_compared,
         not_in_this_version,
     ];
+    let of_what_is_not: [Rule; 3] = [something_is_probed, everything_is_used, providers_can_be_compared];
     let mut faults = Vec::new();
-    for rule in rules {
+    for rule in of_what_is_there {
         rule(facts, &mut faults);
+    }
+    // What is missing may be what is mistyped.
+    if facts.whole && faults.iter().all(|fault| fault.severity == Severity::Warning) {
+        for rule in of_what_is_not {
+            rule(facts, &mut faults);
+        }
     }
     faults
 }
@@ -264,16 +271,13 @@ fn counts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
 }
 
 fn something_is_probed(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
-    if facts.whole && facts.file.probes.as_ref().is_some_and(Vec::is_empty) {
+    if facts.file.probes.as_ref().is_some_and(Vec::is_empty) {
         let id = facts.tree.descend(facts.tree.root, ["probes"]);
         faults.push(Fault::error(facts.tree.place(id), "there is nothing to probe").help("add a probe"));
     }
 }
 
 fn everything_is_used(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
-    if !facts.whole {
-        return;
-    }
     let probed: BTreeSet<&str> =
         facts.probes().filter_map(|probe| probe.value.party.as_ref()).map(|party| party.value.as_str()).collect();
     for (key, party) in facts.file.parties.iter().flatten().filter(|(key, _)| !probed.contains(key.as_str())) {
@@ -293,7 +297,7 @@ fn everything_is_used(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
 }
 
 fn providers_can_be_compared(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
-    let Some(parties) = facts.file.parties.as_ref().filter(|_| facts.whole) else { return };
+    let Some(parties) = &facts.file.parties else { return };
     let kind = |key: &str| parties.get(key).and_then(|party| party.value.kind);
     let probed: BTreeSet<&str> =
         facts.probes().filter_map(|probe| probe.value.party.as_ref()).map(|party| party.value.as_str()).collect();

@@ -6,11 +6,13 @@ use std::{
     ops::Range,
 };
 
+use serde_json::Value;
+
 use super::{
     decode::{Decoded, shown_key},
     fault::nearest,
     mistake::Place,
-    tree::{Content, Id, Tree},
+    tree::{Content, FILE, Id, Tree},
 };
 
 /// A file as it may be shown.
@@ -32,24 +34,38 @@ struct Part {
 
 impl<'t> Sight<'t> {
     /// Of a file that has a tree.
-    pub(super) fn of<T>(text: &'t str, tree: &Tree, decoded: &Decoded<T>, schema: &serde_json::Value) -> Self {
+    pub(super) fn of<T>(text: &'t str, tree: &Tree, decoded: &Decoded<T>, schema: &Value) -> Self {
         let spans =
             |ids: &HashSet<Id>| -> HashSet<Range<usize>> { ids.iter().map(|&id| tree.node(id).span.clone()).collect() };
         let (shown, secret) = (spans(&decoded.shown), spans(&decoded.secret));
         let mut keys = Keys::of(schema);
+        // Where a secret was expected, a list or a mapping may hold it, even as a key.
+        let opened: Vec<Range<usize>> = decoded
+            .secret
+            .iter()
+            .map(|&id| tree.node(id))
+            .filter(|node| !matches!(node.content, Content::Scalar(_)))
+            .map(|node| node.span.clone())
+            .collect();
+        let is_secret = |span: &Range<usize>| {
+            secret.contains(span) || opened.iter().any(|one| one.start <= span.start && span.end <= one.end)
+        };
         let mut parts = Vec::new();
         for node in tree.nodes() {
-            if let Content::Scalar(scalar) = &node.content {
-                // `${NAME}` alone is not a secret, but the name of one.
+            // Of a file, the path stands here, which is a value of its own.
+            if let Content::Scalar(scalar) = &node.content
+                && scalar.written.as_deref() != Some(FILE)
+            {
+                // `${NAME}` is not a secret, but the name of one.
                 let is_name = scalar.written.as_deref().is_some_and(is_variable);
                 let looked_at = shown.contains(&node.span);
                 let key = node.key_span.clone().and_then(|key| text.get(key)).unwrap_or_default();
-                let shown = is_name || !secret.contains(&node.span) && (looked_at || keys.are_open(key));
+                let shown = is_name || !is_secret(&node.span) && (looked_at || keys.are_open(key));
                 parts.push(Part::new(&node.span, shown));
             }
             if let Some(key) = &node.key_span {
                 let word = text.get(key.clone()).unwrap_or_default().trim_matches(['"', '\'']);
-                parts.push(Part::new(key, shown_key(word) == word));
+                parts.push(Part::new(key, shown_key(word) == word && !is_secret(key)));
             }
         }
         // A key is a node too, and would hide itself: what is shown stands before what is not.
@@ -59,7 +75,7 @@ impl<'t> Sight<'t> {
     }
 
     /// Of a file without a tree.
-    pub(super) fn blind(text: &'t str, schema: &serde_json::Value) -> Self {
+    pub(super) fn blind(text: &'t str, schema: &Value) -> Self {
         Self { text, lines: lines(text), parts: None, keys: Keys::of(schema) }
     }
 
@@ -279,7 +295,8 @@ fn lines(text: &str) -> Vec<usize> {
 }
 
 fn is_variable(written: &str) -> bool {
-    let name = written.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let bare = written.strip_prefix("Bearer ").or_else(|| written.strip_prefix("Basic ")).unwrap_or(written);
+    let name = bare.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
@@ -303,9 +320,9 @@ struct Keys {
 }
 
 impl Keys {
-    fn of(schema: &serde_json::Value) -> Self {
+    fn of(schema: &Value) -> Self {
         let mut keys = Self::default();
-        sort_keys(schema, &mut keys.open, &mut keys.secret);
+        sort_keys(schema, schema.get("$defs").unwrap_or(&Value::Null), &mut keys.open, &mut keys.secret);
         keys.open.retain(|key| !keys.secret.contains(key));
         keys
     }
@@ -320,23 +337,44 @@ impl Keys {
     }
 }
 
-/// Sorts all keys of the schema into those that hold a secret somewhere and those that do not.
-fn sort_keys(schema: &serde_json::Value, open: &mut HashSet<String>, secret: &mut HashSet<String>) {
+/// Sorts the keys of the schema that hold single values into those that are a secret somewhere and those that never are.
+fn sort_keys(schema: &Value, definitions: &Value, open: &mut HashSet<String>, secret: &mut HashSet<String>) {
     match schema {
-        serde_json::Value::Object(object) => {
-            if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+        Value::Object(object) => {
+            if let Some(properties) = object.get("properties").and_then(Value::as_object) {
                 for (key, value) in properties {
-                    let is_secret = value.to_string().contains("#/$defs/Secret");
-                    if is_secret {
-                        secret.insert(key.clone())
-                    } else {
-                        open.insert(key.clone())
+                    match holds(value, definitions) {
+                        Holds::Open => open.insert(key.clone()),
+                        Holds::Secret => secret.insert(key.clone()),
+                        Holds::More => false,
                     };
                 }
             }
-            object.values().for_each(|inner| sort_keys(inner, open, secret));
+            object.values().for_each(|inner| sort_keys(inner, definitions, open, secret));
         }
-        serde_json::Value::Array(items) => items.iter().for_each(|inner| sort_keys(inner, open, secret)),
+        Value::Array(items) => items.iter().for_each(|inner| sort_keys(inner, definitions, open, secret)),
         _ => {}
+    }
+}
+
+/// What stands under a key.
+enum Holds {
+    Open,
+    Secret,
+    /// Further keys: a single value does not belong there, and may be anything.
+    More,
+}
+
+fn holds(schema: &Value, definitions: &Value) -> Holds {
+    let text = schema.to_string();
+    if text.contains("#/$defs/Secret\"") {
+        return Holds::Secret;
+    }
+    let has_keys = |text: &str| text.contains("\"properties\"") || text.contains("\"additionalProperties\"");
+    let mut referred = text.split("#/$defs/").skip(1).filter_map(|rest| definitions.get(rest.split('"').next()?));
+    if has_keys(&text) || referred.any(|definition| has_keys(&definition.to_string())) {
+        Holds::More
+    } else {
+        Holds::Open
     }
 }

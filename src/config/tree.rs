@@ -44,6 +44,9 @@ pub(super) struct Scalar {
     pub(super) written: Option<Arc<str>>,
 }
 
+/// What is shown for the contents of a file.
+pub(super) const FILE: &str = "{ file: … }";
+
 /// A key and its value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {

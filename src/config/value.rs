@@ -159,6 +159,12 @@ impl<'d, 't> Value<'d, 't> {
         }
     }
 
+    /// A text in the place of a mapping may be a secret that lost its key: it is not repeated.
+    fn no_mapping(&self) -> Wrong {
+        let got = if matches!(self.content(), Content::List(_)) { "a list" } else { "a single value" };
+        Wrong::new(format!("expected a mapping, got {got}"))
+    }
+
     /// The single known key of a mapping that stands for a choice.
     fn choice(&self, entries: &'t [Entry], variants: &'static [&'static str]) -> Result<&'t Entry, Wrong> {
         let mut known = Vec::new();
@@ -173,7 +179,7 @@ impl<'d, 't> Value<'d, 't> {
         }
         match known.as_slice() {
             [] if unknown => Err(Wrong::told()),
-            [] => Err(Wrong::new(format!("expected exactly one of {}, got nothing", listed(variants, "or")))),
+            [] => Err(Wrong::new(format!("expected {}, got nothing", listed(variants, "or")))),
             [first, more @ ..] => {
                 for entry in more {
                     let at = self.decoder.tree.node(entry.value).key_span.clone().unwrap_or_default();
@@ -242,7 +248,10 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         match name {
             AT => self.here(visitor.visit_seq(Placed { value: self, next: 0 })),
-            SECRET => self.here(visitor.visit_newtype_struct(Self { secret: true, ..self })),
+            SECRET => {
+                self.decoder.looked_at(self.id, true);
+                self.here(visitor.visit_newtype_struct(Self { secret: true, ..self }))
+            }
             _ => self.here(visitor.visit_newtype_struct(self)),
         }
     }
@@ -284,7 +293,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
             Some(entries) => {
                 self.here(visitor.visit_map(Entries { value: self, entries: entries.into_iter(), current: None }))
             }
-            None => self.fail(Wrong::invalid_type(self.unexpected(), &"a mapping")),
+            None => self.fail(self.no_mapping()),
         }
     }
 
@@ -296,7 +305,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
     ) -> Result<V::Value, Wrong> {
         let Some(entries) = self.entries() else {
             let help = format!("known here: {}", fields.join(", "));
-            return self.fail(Wrong::invalid_type(self.unexpected(), &"a mapping").help(Some(help)));
+            return self.fail(self.no_mapping().help(Some(help)));
         };
         for entry in entries.iter().filter(|entry| !fields.contains(&&*entry.key)) {
             self.decoder.unknown_key(self.id, &entry.key, entry.value, fields);

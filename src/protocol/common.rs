@@ -80,7 +80,8 @@ impl<'de> Deserialize<'de> for Pattern {
         let text = Cow::<str>::deserialize(deserializer)?;
         let compiled = regex::RegexBuilder::new(&text).size_limit(1 << 20).build();
         compiled.map(Self).map_err(|error| {
-            let last_line = error.to_string().lines().last().unwrap_or_default().trim().to_owned();
+            let last_line =
+                error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
             D::Error::custom(format!("the regular expression does not compile: {last_line}"))
         })
     }
