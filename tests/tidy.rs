@@ -25,7 +25,7 @@ const FLOORS: [&[&str]; 10] = [
 /// Crates that only one floor may know, and why.
 const OWNERS: [(&str, &[&str], &str); 7] = [
     ("sqlx", &["store"], "only the store knows SQL"),
-    ("serde_saphyr", &["config"], "only the configuration knows YAML"),
+    ("granit_parser", &["config"], "only the configuration knows YAML"),
     ("axum", &["web"], "only web serves pages"),
     ("prometheus_client", &["metrics"], "only metrics names a metric"),
     ("clap", &["cli"], "only the command line knows its flags"),

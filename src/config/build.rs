@@ -7,11 +7,11 @@ use aws_lc_rs::digest;
 
 use super::{
     Alerts, Keep, Maintenance, Party, Plan, Probe, Route, VantageOverrides,
+    at::At,
     fault::{Fault, did_you_mean},
     file::{File, MaintenanceFile, ProbeFile},
     rules::{self, is_name},
     tree::{Content, Id, Tree},
-    value::At,
 };
 use crate::{
     model::{Subject, Vantage},

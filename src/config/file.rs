@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::value::At;
+use super::at::At;
 use crate::{
     model::{PartyKind, Secret},
     notify::ChannelFile,

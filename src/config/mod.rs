@@ -1,11 +1,16 @@
 //! `probes.yaml` to a [`Plan`]: file shape, rules that cross fields, and the immutable result. Only `file.rs` and below
 //! know YAML; nobody outside sees anything but the plan and the list of mistakes.
 
+mod access;
+mod at;
 mod build;
+mod credentials;
 mod decode;
+mod excerpt;
 mod fault;
 mod file;
 mod interpolate;
+mod keys;
 mod mistake;
 mod parse;
 mod plan;
@@ -13,6 +18,7 @@ mod render;
 mod rules;
 mod schema;
 mod sight;
+mod syntax;
 mod tree;
 mod value;
 mod wrong;
@@ -23,11 +29,7 @@ pub use mistake::{Mistake, Mistakes, Place, Severity};
 pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe, Route};
 
 use self::{
-    build::Workshop,
-    decode::Shapes,
-    fault::Fault,
-    interpolate::Sources,
-    sight::{Sight, without_credentials},
+    build::Workshop, credentials::without_credentials, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight,
 };
 use crate::net::Net;
 

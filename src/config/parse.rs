@@ -7,11 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError};
+use granit_parser::{Event, Parser, ScalarStyle};
 
 use super::{
     decode::shown_key,
     fault::Fault,
+    syntax::{scan_fault, too_deep},
     tree::{Content, Entry, Id, Node, Scalar, Tree},
 };
 
@@ -22,7 +23,7 @@ const MAX_NODES: usize = 200_000;
 /// Bytes of all texts, those that aliases repeat included.
 const MAX_TEXT: usize = 4 << 20;
 /// Values inside of values.
-const MAX_DEPTH: usize = 48;
+pub(super) const MAX_DEPTH: usize = 48;
 
 /// Reads a text. Without a tree there is nothing that further checks could work on.
 pub(super) fn parse(text: &str) -> (Option<Tree>, Vec<Fault>) {
@@ -280,47 +281,5 @@ impl Builder {
             node.span = defined;
         }
         Ok(id)
-    }
-}
-
-fn too_deep(at: Range<usize>) -> Fault {
-    Fault::error(at, format!("values are nested too deeply: at most {MAX_DEPTH} levels"))
-}
-
-/// What the parser says, in words that tell what to do where that is known.
-fn scan_fault(error: &ScanError, text: &str) -> Fault {
-    let start = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    let at = start..start;
-    match error.kind() {
-        ErrorKind::RecursionLimitExceeded => too_deep(at),
-        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            Fault::error(at, "a tab indents nothing in YAML").help("use spaces")
-        }
-        ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar => {
-            Fault::error(at, "this quote is never closed")
-        }
-        ErrorKind::UnclosedFlowCollection { .. }
-        | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofFlowSequence => Fault::error(at, "this bracket is never closed"),
-        ErrorKind::MappingValueNotAllowed => Fault::error(at, "a `:` cannot stand here")
-            .help("a text that holds `: ` needs quotes; otherwise look at the indentation of this line"),
-        ErrorKind::ExpectedFlowMappingSeparator => {
-            Fault::error(at, "expected `,` or `}` before this").help("is a `{` above never closed?")
-        }
-        ErrorKind::ExpectedFlowSequenceSeparator => {
-            Fault::error(at, "expected `,` or `]` before this").help("is a `[` above never closed?")
-        }
-        ErrorKind::InvalidQuotedScalarIndent => {
-            Fault::error(at, "a text in quotes that begins above goes on here").help("is its closing quote missing?")
-        }
-        ErrorKind::DirectiveDisallowed => {
-            Fault::error(at, "YAML directives (`%…`) mean nothing here").help("remove the line")
-        }
-        ErrorKind::ExpectedBlockMappingKey => Fault::error(at, "a key was expected here, or another indentation")
-            .help("keys of one mapping begin in the same column"),
-        ErrorKind::UnexpectedCharacter { .. } => {
-            Fault::error(at, "a text cannot begin with this character").help("put the text into quotes")
-        }
-        _ => Fault::error(at, format!("this is not YAML: {}", error.info())),
     }
 }

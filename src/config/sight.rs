@@ -1,16 +1,15 @@
 //! What of the file may be shown to people: keys, marks and values that were looked at and are no secrets. Everything
 //! else is `***`; comments are left out, for old secrets rest there.
 
-use std::{
-    collections::{HashMap, HashSet},
-    ops::Range,
-};
+use std::{collections::HashSet, ops::Range};
 
 use serde_json::Value;
 
 use super::{
+    credentials::credentials,
     decode::{Decoded, shown_key},
-    fault::nearest,
+    excerpt::{Line, Piece},
+    keys::Keys,
     mistake::Place,
     tree::{Content, FILE, Id, Tree},
 };
@@ -206,90 +205,6 @@ impl Part {
     }
 }
 
-/// A message without credentials in the addresses that it repeats.
-pub(super) fn without_credentials(text: &str) -> String {
-    let mut clean = String::new();
-    let mut here = 0;
-    for hidden in credentials(text) {
-        clean.push_str(text.get(here..hidden.start).unwrap_or_default());
-        clean.push_str("***");
-        here = hidden.end;
-    }
-    clean.push_str(text.get(here..).unwrap_or_default());
-    clean
-}
-
-/// Users, passwords and queries of everything in a text that looks like an address.
-fn credentials(text: &str) -> Vec<Range<usize>> {
-    let mut hidden = Vec::new();
-    let mut start = 0;
-    for token in text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')) {
-        let end = start + token.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).len();
-        let address = text.get(start..end).unwrap_or_default();
-        let scheme = address.find("://");
-        let from = scheme.map_or(0, |at| at + 3);
-        let rest = address.get(from..).unwrap_or_default();
-        // An `@` in a path hides more than it must; a `/` in a password would otherwise show too much.
-        let user =
-            rest.rfind('@').filter(|&at| scheme.is_some() || rest.get(..at).is_some_and(|user| user.contains(':')));
-        let host = from + user.unwrap_or(0);
-        if host > from {
-            hidden.push(start + from..start + host);
-        }
-        let query = address.get(host..).and_then(|rest| rest.split_once('?')).map(|(_, query)| query);
-        if let Some(query) = query.filter(|query| !query.is_empty() && (scheme.is_some() || query.contains('='))) {
-            hidden.push(end - query.len()..end);
-        }
-        start += token.len();
-    }
-    hidden
-}
-
-/// A stretch of a line.
-enum Piece {
-    Shown(Range<usize>),
-    Hidden(Range<usize>),
-}
-
-/// A line that is put together, and where in it the mark lands.
-struct Line {
-    text: String,
-    mark: Option<Range<usize>>,
-    at: Range<usize>,
-}
-
-impl Line {
-    fn push(&mut self, source: &str, piece: &Piece) {
-        let (range, shown) = match piece {
-            Piece::Shown(range) => (range, source.get(range.clone()).unwrap_or_default()),
-            Piece::Hidden(range) if range.is_empty() => return,
-            Piece::Hidden(range) => (range, "***"),
-        };
-        let before = self.text.len();
-        self.text.push_str(shown);
-        let is_hidden = matches!(piece, Piece::Hidden(_));
-        let inside = |offset: usize| if is_hidden { before } else { before + (offset - range.start) };
-        if self.at.start >= range.start && self.at.start < range.end {
-            let start = inside(self.at.start);
-            self.mark = Some(start..if is_hidden { self.text.len() } else { start });
-        }
-        if let Some(mark) = &mut self.mark
-            && self.at.end > range.start
-        {
-            let end = if self.at.end >= range.end || is_hidden { self.text.len() } else { inside(self.at.end) };
-            mark.end = mark.end.max(end);
-        }
-    }
-
-    fn finish(self) -> (String, Range<usize>) {
-        let text = self.text.trim_end().replace('\t', " ");
-        let end = text.len();
-        let mark = self.mark.map_or(end..end, |mark| mark.start.min(end)..mark.end.min(end));
-        let text: String = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-        if text.len() == end { (text, mark) } else { (text, 0..0) }
-    }
-}
-
 fn lines(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
@@ -306,75 +221,4 @@ fn floor(text: &str, mut at: usize) -> usize {
         at -= 1;
     }
     at
-}
-
-/// The keys of the schema: for values that nobody looked at, because what is around them is wrong.
-#[derive(Default)]
-struct Keys {
-    /// Their values are no secrets.
-    open: HashSet<String>,
-    /// Their values are secrets, at least at one place.
-    secret: HashSet<String>,
-    /// Unknown keys, and whether they look like an open one and like no secret one.
-    guessed: HashMap<String, bool>,
-}
-
-impl Keys {
-    fn of(schema: &Value) -> Self {
-        let mut keys = Self::default();
-        sort_keys(schema, schema.get("$defs").unwrap_or(&Value::Null), &mut keys.open, &mut keys.secret);
-        keys.open.retain(|key| !keys.secret.contains(key));
-        keys
-    }
-
-    /// Whether what stands under a key, perhaps a mistyped one, is no secret.
-    fn are_open(&mut self, key: &str) -> bool {
-        let Self { open, secret, guessed } = self;
-        let near = |key: &str, keys: &HashSet<String>| nearest(key, keys.iter().map(String::as_str)).is_some();
-        let guess = |key: &str| near(key, open) && !near(key, secret);
-        open.contains(key)
-            || !secret.contains(key) && *guessed.entry(key.to_owned()).or_insert_with_key(|key| guess(key))
-    }
-}
-
-/// Sorts the keys of the schema that hold single values into those that are a secret somewhere and those that never are.
-fn sort_keys(schema: &Value, definitions: &Value, open: &mut HashSet<String>, secret: &mut HashSet<String>) {
-    match schema {
-        Value::Object(object) => {
-            if let Some(properties) = object.get("properties").and_then(Value::as_object) {
-                for (key, value) in properties {
-                    match holds(value, definitions) {
-                        Holds::Open => open.insert(key.clone()),
-                        Holds::Secret => secret.insert(key.clone()),
-                        Holds::More => false,
-                    };
-                }
-            }
-            object.values().for_each(|inner| sort_keys(inner, definitions, open, secret));
-        }
-        Value::Array(items) => items.iter().for_each(|inner| sort_keys(inner, definitions, open, secret)),
-        _ => {}
-    }
-}
-
-/// What stands under a key.
-enum Holds {
-    Open,
-    Secret,
-    /// Further keys: a single value does not belong there, and may be anything.
-    More,
-}
-
-fn holds(schema: &Value, definitions: &Value) -> Holds {
-    let text = schema.to_string();
-    if text.contains("#/$defs/Secret\"") {
-        return Holds::Secret;
-    }
-    let has_keys = |text: &str| text.contains("\"properties\"") || text.contains("\"additionalProperties\"");
-    let mut referred = text.split("#/$defs/").skip(1).filter_map(|rest| definitions.get(rest.split('"').next()?));
-    if has_keys(&text) || referred.any(|definition| has_keys(&definition.to_string())) {
-        Holds::More
-    } else {
-        Holds::Open
-    }
 }

@@ -1,80 +1,28 @@
 //! Serde's view of a node: what a visitor asks for, what it gets, and at which place it went wrong. Words of mistakes
 //! about enums live here, because only here are the choices known.
 
-use std::{fmt, marker::PhantomData};
-
 use serde::{
-    Deserialize, Deserializer,
-    de::{
-        DeserializeSeed, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess,
-        Visitor,
-        value::{StrDeserializer, U64Deserializer},
-    },
+    Deserializer,
+    de::{Error as _, Unexpected, Visitor},
 };
 
 use super::{
+    access::{Choice, Entries, Items, Placed},
+    at::AT,
     decode::{Decoder, listed},
     fault::{Fault, did_you_mean},
     tree::{Content, Entry, Id, Scalar},
     wrong::{Wrong, shortened},
 };
 
-/// Name of the newtype by which [`At`] asks for its place.
-const AT: &str = "$at";
 /// Name of the newtype that marks a secret.
 const SECRET: &str = "Secret";
-
-/// A value that knows where in the tree it stands.
-#[derive(Debug, Clone)]
-pub(super) struct At<T> {
-    pub(super) id: Id,
-    pub(super) value: T,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Pair<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Pair<T> {
-            type Value = At<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value with its place")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<At<T>, A::Error> {
-                let absent = || A::Error::custom("a value without a place");
-                let id: u64 = pair.next_element()?.ok_or_else(absent)?;
-                let value = pair.next_element()?.ok_or_else(absent)?;
-                Ok(At { id: usize::try_from(id).map_err(A::Error::custom)?, value })
-            }
-        }
-        deserializer.deserialize_newtype_struct(AT, Pair(PhantomData))
-    }
-}
-
-impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn schema_id() -> std::borrow::Cow<'static, str> {
-        T::schema_id()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        T::json_schema(generator)
-    }
-}
 
 /// A node, as serde sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Value<'d, 't> {
-    decoder: &'d Decoder<'t>,
-    id: Id,
+    pub(super) decoder: &'d Decoder<'t>,
+    pub(super) id: Id,
     secret: bool,
 }
 
@@ -87,19 +35,19 @@ impl<'d, 't> Value<'d, 't> {
         &self.decoder.tree.node(self.id).content
     }
 
-    fn of(&self, id: Id) -> Self {
+    pub(super) fn of(&self, id: Id) -> Self {
         Self { id, ..*self }
     }
 
     /// Puts this node's place to what went wrong right here.
-    fn here<V>(&self, result: Result<V, Wrong>) -> Result<V, Wrong> {
+    pub(super) fn here<V>(&self, result: Result<V, Wrong>) -> Result<V, Wrong> {
         result.map_err(|mut wrong| {
             wrong.at.get_or_insert(self.id);
             wrong
         })
     }
 
-    fn fail<V>(&self, wrong: Wrong) -> Result<V, Wrong> {
+    pub(super) fn fail<V>(&self, wrong: Wrong) -> Result<V, Wrong> {
         self.here(Err(wrong))
     }
 
@@ -344,115 +292,5 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         visitor.visit_unit()
-    }
-}
-
-/// The place of a value, then the value.
-struct Placed<'d, 't> {
-    value: Value<'d, 't>,
-    next: u8,
-}
-
-impl<'de> SeqAccess<'de> for Placed<'_, '_> {
-    type Error = Wrong;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
-        self.next += 1;
-        if self.next == 1 {
-            let id: U64Deserializer<Wrong> = (self.value.id as u64).into_deserializer();
-            return seed.deserialize(id).map(Some);
-        }
-        seed.deserialize(self.value).map(Some)
-    }
-}
-
-struct Items<'d, 't> {
-    value: Value<'d, 't>,
-    items: std::vec::IntoIter<Id>,
-}
-
-impl<'de> SeqAccess<'de> for Items<'_, '_> {
-    type Error = Wrong;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Wrong> {
-        self.items.next().map(|id| seed.deserialize(self.value.of(id))).transpose()
-    }
-}
-
-struct Entries<'d, 't> {
-    value: Value<'d, 't>,
-    entries: std::vec::IntoIter<&'t Entry>,
-    current: Option<&'t Entry>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_, '_> {
-    type Error = Wrong;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Wrong> {
-        self.current = self.entries.next();
-        let Some(entry) = self.current else { return Ok(None) };
-        let key: StrDeserializer<'_, Wrong> = (&*entry.key).into_deserializer();
-        self.value.of(entry.value).here(seed.deserialize(key)).map(Some)
-    }
-
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Wrong> {
-        let value = self.current.map_or(self.value, |entry| self.value.of(entry.value));
-        value.here(seed.deserialize(value))
-    }
-}
-
-/// A word of a closed list, with what stands below it.
-struct Choice<'d, 't> {
-    word: &'t str,
-    inside: Option<Value<'d, 't>>,
-    outside: Value<'d, 't>,
-}
-
-impl<'de, 'd, 't> EnumAccess<'de> for Choice<'d, 't> {
-    type Error = Wrong;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Wrong> {
-        let word: StrDeserializer<'_, Wrong> = self.word.into_deserializer();
-        Ok((seed.deserialize(word)?, self))
-    }
-}
-
-impl Choice<'_, '_> {
-    fn needs_more(&self) -> Wrong {
-        Wrong::new(format!("`{}` alone says too little: its fields are missing", self.word))
-            .help(Some(format!("write `{}: {{ … }}`", self.word)))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Choice<'_, '_> {
-    type Error = Wrong;
-
-    fn unit_variant(self) -> Result<(), Wrong> {
-        match self.inside {
-            None => Ok(()),
-            Some(_) => self.outside.fail(Wrong::new(format!("`{}` is a word without anything below it", self.word))),
-        }
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Wrong> {
-        match self.inside {
-            Some(value) => value.here(seed.deserialize(value)),
-            None => self.outside.fail(self.needs_more()),
-        }
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
-        match self.inside {
-            Some(value) => value.deserialize_seq(visitor),
-            None => self.outside.fail(self.needs_more()),
-        }
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Wrong> {
-        match self.inside {
-            Some(value) => value.deserialize_struct("", fields, visitor),
-            None => self.outside.fail(self.needs_more()),
-        }
     }
 }

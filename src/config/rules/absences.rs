@@ -1,0 +1,73 @@
+//! What is not there, or has no effect: nothing to probe, nothing to compare with, nobody to tell, a later version's key.
+
+use std::collections::BTreeSet;
+
+use super::Facts;
+use crate::{config::fault::Fault, model::PartyKind};
+
+pub(super) fn something_is_probed(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    if facts.file.probes.as_ref().is_some_and(Vec::is_empty) {
+        let id = facts.tree.descend(facts.tree.root, ["probes"]);
+        faults.push(Fault::error(facts.tree.place(id), "there is nothing to probe").help("add a probe"));
+    }
+}
+
+pub(super) fn everything_is_used(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let probed: BTreeSet<&str> =
+        facts.probes().filter_map(|probe| probe.value.party.as_ref()).map(|party| party.value.as_str()).collect();
+    for (key, party) in facts.file.parties.iter().flatten().filter(|(key, _)| !probed.contains(key.as_str())) {
+        let at = facts.tree.place(party.id);
+        faults.push(Fault::warning(at, format!("no probe looks at `{key}`: nothing will ever be said of it")));
+    }
+    let alerts = &facts.file.alerts;
+    let told: BTreeSet<&str> =
+        alerts.routes.iter().filter_map(|route| route.to.as_ref()).map(|to| to.value.as_str()).collect();
+    for (key, channel) in alerts.channels.iter().filter(|(key, _)| !told.contains(key.as_str())) {
+        let at = facts.tree.place(channel.id);
+        faults.push(
+            Fault::warning(at, format!("no route leads to the channel `{key}`: it will never say anything"))
+                .help(format!("add `{{ to: {key} }}` under `routes`")),
+        );
+    }
+}
+
+pub(super) fn providers_can_be_compared(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let Some(parties) = &facts.file.parties else { return };
+    let kind = |key: &str| parties.get(key).and_then(|party| party.value.kind);
+    let probed: BTreeSet<&str> =
+        facts.probes().filter_map(|probe| probe.value.party.as_ref()).map(|party| party.value.as_str()).collect();
+    if probed.iter().any(|key| matches!(kind(key), Some(PartyKind::Us | PartyKind::Control))) {
+        return;
+    }
+    for (key, party) in parties
+        .iter()
+        .filter(|(key, party)| party.value.kind == Some(PartyKind::Provider) && probed.contains(key.as_str()))
+    {
+        faults.push(
+            Fault::warning(
+                facts.tree.place(party.id),
+                format!("nothing to compare `{key}` with: when it fails, nobody can tell it from our own network"),
+            )
+            .help("add a party of `kind: control` (or `us`) with a probe"),
+        );
+    }
+}
+
+pub(super) fn not_in_this_version(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let feeds = facts.file.parties.iter().flatten().filter_map(|(_, party)| party.value.status_feed.as_ref());
+    for feed in feeds {
+        let at = facts.tree.place(feed.id);
+        faults.push(Fault::warning(at, "status feeds are not read by this version: the key has no effect"));
+    }
+    let hub = &facts.file.hub;
+    let has_urls = hub.urls.as_ref().is_some_and(|urls| !urls.value.is_empty());
+    if let Some(urls) = hub.urls.as_ref().filter(|_| has_urls) {
+        faults.push(
+            Fault::error(facts.tree.place(urls.id), "agents of this version cannot report to a hub elsewhere")
+                .help("leave `hub` out: this process then judges and tells people itself"),
+        );
+    } else if let Some(token) = &hub.token {
+        let at = facts.tree.node(token.id).key_span.clone().unwrap_or_else(|| facts.tree.place(token.id));
+        faults.push(Fault::warning(at, "`hub.token` has no effect without `hub.urls`"));
+    }
+}

@@ -1,0 +1,96 @@
+//! Numbers: intervals, timeouts, counts and sizes that make sense, alone and together.
+
+use std::{ops::Range, time::Duration};
+
+use super::{Facts, INTERVAL, times};
+use crate::config::fault::Fault;
+
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+
+pub(super) fn intervals_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let own = facts.probes().filter_map(|probe| probe.value.interval.as_ref());
+    for interval in own.chain(&facts.file.defaults.interval) {
+        let message = if interval.value.0 < SHORTEST_INTERVAL {
+            "an interval is at least 100ms"
+        } else if interval.value.0 > LONGEST_INTERVAL {
+            "an interval is at most 1d"
+        } else {
+            continue;
+        };
+        faults.push(Fault::error(facts.tree.place(interval.id), message));
+    }
+}
+
+pub(super) fn timeouts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let defaults = &facts.file.defaults;
+    let own = facts.probes().filter_map(|probe| probe.value.timeout.as_ref());
+    for timeout in own.chain(&defaults.timeout).filter(|timeout| timeout.value.0.is_zero()) {
+        faults.push(Fault::error(facts.tree.place(timeout.id), "a timeout is longer than nothing"));
+    }
+    if let Some(timeout) = &defaults.timeout {
+        let interval = defaults.interval.as_ref().map_or(INTERVAL, |interval| interval.value.0);
+        too_long(timeout.value.0, interval, facts.tree.place(timeout.id), faults);
+    }
+    for probe in facts.probes() {
+        if let Some(timeout) = &probe.value.timeout {
+            let (interval, timeout_span) = times(facts.file, &probe.value);
+            too_long(timeout_span, interval, facts.tree.place(timeout.id), faults);
+        }
+    }
+}
+
+fn too_long(timeout: Duration, interval: Duration, at: Range<usize>, faults: &mut Vec<Fault>) {
+    if timeout > interval {
+        let (timeout, interval) = (Seconds(timeout), Seconds(interval));
+        faults.push(
+            Fault::error(
+                at,
+                format!("the timeout ({timeout}) is longer than the interval ({interval}): runs would overlap"),
+            )
+            .help(format!("at most {interval}, or a longer interval")),
+        );
+    }
+}
+
+pub(super) fn counts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let file = facts.file;
+    let counts = [
+        ("open_after", &file.alerts.open_after, 1000),
+        ("close_after", &file.alerts.close_after, 1000),
+        ("concurrency", &file.concurrency, 65_536),
+    ];
+    for (key, count, most) in counts {
+        if let Some(count) = count
+            && !(1..=most).contains(&count.value)
+        {
+            faults
+                .push(Fault::error(facts.tree.place(count.id), format!("`{key}` is a whole number from 1 to {most}")));
+        }
+    }
+    if let Some(age) = &file.store.max_age
+        && !(Duration::from_secs(3600)..=Duration::from_secs(3660 * 86_400)).contains(&age.value.0)
+    {
+        faults.push(Fault::error(facts.tree.place(age.id), "`max_age` is from 1h to 3660d"));
+    }
+    if let Some(size) = &file.store.max_size
+        && size.value.0 < 10_000_000
+    {
+        faults.push(Fault::error(facts.tree.place(size.id), "`max_size` is at least 10MB"));
+    }
+}
+
+/// A duration the way the configuration writes it.
+struct Seconds(Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let millis = self.0.as_millis();
+        for (unit, each) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+            if millis >= each && millis.is_multiple_of(each) {
+                return write!(f, "{}{unit}", millis / each);
+            }
+        }
+        write!(f, "{millis}ms")
+    }
+}
