@@ -31,7 +31,10 @@ pub(super) struct Args {
 /// Runs until SIGTERM or SIGINT.
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
     let Args { listen, store, region, node } = args;
-    let options = Options { config: common.config.clone(), listen, store, vantage: VantageOverrides { region, node } };
+    // An empty variable of the environment is how a template leaves something out.
+    let given = |name: Option<String>| name.filter(|name| !name.is_empty());
+    let vantage = VantageOverrides { region: given(region), node: given(node) };
+    let options = Options { config: common.config.clone(), listen, store, vantage };
     let runtime = super::runtime()?;
     let ended = runtime.block_on(app::run(options));
     runtime.shutdown_timeout(LEAVE_BEHIND);
