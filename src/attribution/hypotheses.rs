@@ -48,7 +48,7 @@ pub(super) fn vantage(matrix: &Matrix<'_>, region: &Arc<str>, here: &[&Look<'_>]
 /// Controls are unrelated to everything else: when all of them fail together with most of the rest, the network here is
 /// what they share. Controls that fail while the rest lives are nobody's fault.
 fn no_control_answers(matrix: &Matrix<'_>, region: &Arc<str>) -> Option<Vec<String>> {
-    let controls = matrix.controls(region);
+    let controls = matrix.place(region).controls;
     if !controls.all_down() {
         return None;
     }
@@ -68,7 +68,7 @@ fn resolver_is_gone(here: &[&Look<'_>]) -> Option<Vec<String>> {
     parties.sort();
     parties.dedup();
     let none_resolves = !here.iter().any(|look| look.resolved_well());
-    (parties.len() >= 2 && down.iter().all(|look| at_the_name(&look)) && none_resolves).then(|| {
+    (parties.len() >= 2 && down.iter().all(at_the_name) && none_resolves).then(|| {
         vec![format!("No name resolves here: {} probes of {} parties fail at resolve.", down.len(), parties.len())]
     })
 }
@@ -177,9 +177,7 @@ impl Case<'_> {
 
     /// Whether a control or another party answers from a region: then the region's own network works.
     fn reaches_something_else(&self, region: &Arc<str>) -> bool {
-        let mut others =
-            self.matrix.looks.iter().filter(|look| look.region == region && look.subject.party != self.subject.party);
-        others.any(|look| !look.is_down())
+        self.matrix.place(region).up_besides(&self.subject.party) > 0
     }
 
     fn fine_in(&self) -> Vec<&Arc<str>> {
@@ -188,7 +186,8 @@ impl Case<'_> {
 
     /// `Controls 6/6 up, our API up, Firebase auth down.`, from the regions that look at the subject.
     fn surroundings(&self) -> String {
-        let controls = self.seen.iter().fold(Tally::default(), |tally, region| tally + self.matrix.controls(region));
+        let controls =
+            self.seen.iter().fold(Tally::default(), |tally, region| tally + self.matrix.place(region).controls);
         let mut parts = vec![match controls.all {
             0 => "No controls to compare with".to_owned(),
             all => format!("Controls {}/{all} up", controls.up),

@@ -40,6 +40,11 @@ pub fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
 /// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.
 #[must_use]
 pub fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
+    if !window
+        .any_down(|probe| world.probes.get(probe).is_some_and(|p| world.kind(&p.subject.party) == PartyKind::Control))
+    {
+        return BTreeSet::new();
+    }
     let matrix = Matrix::of(world, window, now);
     let blind = |region: &Arc<str>| of_vantage(&matrix, region, now).cause == Cause::Probe;
     let controls = matrix.looks.iter().filter(|look| look.kind == PartyKind::Control && look.is_down());
@@ -48,8 +53,8 @@ pub fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeS
 }
 
 /// Whether a region can see at all.
-fn of_vantage(matrix: &Matrix<'_>, region: &Arc<str>, now: Timestamp) -> Verdict {
-    let here: Vec<&Look<'_>> = matrix.looks.iter().filter(|look| look.region == region).collect();
+fn of_vantage<'a>(matrix: &'a Matrix<'a>, region: &Arc<str>, now: Timestamp) -> Verdict {
+    let here: Vec<&'a Look<'a>> = matrix.looks.iter().filter(|look| look.region == region).collect();
     let interval = matrix.world.probes.values().map(|probe| probe.interval).min().unwrap_or(Duration::from_secs(1));
     let mut verdict = blank(Subject::vantage(region), now);
     // A vantage point that has said nothing conclusive for a while neither fails nor recovers.
@@ -59,12 +64,17 @@ fn of_vantage(matrix: &Matrix<'_>, region: &Arc<str>, now: Timestamp) -> Verdict
         verdict.evidence.push("Nothing fresh has come from there.".to_owned());
         return verdict;
     }
-    let witnesses: Vec<&Look<'_>> = {
+    let witnesses: Vec<&'a Look<'a>> = {
         let controls: Vec<_> = here.iter().copied().filter(|look| look.kind == PartyKind::Control).collect();
         if controls.is_empty() { here.clone() } else { controls }
     };
     match hypotheses::vantage(matrix, region, &here) {
-        Some(finding) => bad(&mut verdict, finding, here.iter().copied().filter(|look| look.is_down()), interval),
+        Some(finding) => {
+            let down = |looks: &[&'a Look<'a>]| looks.iter().copied().filter(|look| look.is_down()).collect::<Vec<_>>();
+            // The rounds of the witnesses count; a service that is probed more often must not hurry a region's verdict.
+            let testimony = Some(down(&witnesses)).filter(|looks| !looks.is_empty()).unwrap_or_else(|| down(&here));
+            bad(&mut verdict, finding, testimony.into_iter(), interval);
+        }
         None => good(&mut verdict, witnesses.into_iter(), interval),
     }
     verdict

@@ -34,6 +34,24 @@ pub(super) struct Matrix<'a> {
     pub(super) regions: Vec<&'a Arc<str>>,
     pub(super) subjects: BTreeMap<Subject, Duration>,
     by_place: BTreeMap<(&'a Subject, &'a Arc<str>), Vec<usize>>,
+    places: BTreeMap<&'a Arc<str>, Place<'a>>,
+    nowhere: Place<'a>,
+}
+
+/// What answers in a region, over all subjects.
+#[derive(Debug, Default)]
+pub(super) struct Place<'a> {
+    /// The controls.
+    pub(super) controls: Tally,
+    /// Looks that were not down, by party.
+    up: BTreeMap<&'a Arc<str>, usize>,
+}
+
+impl Place<'_> {
+    /// Looks at anybody but this party that were not down.
+    pub(super) fn up_besides(&self, party: &Arc<str>) -> usize {
+        self.up.iter().filter(|(other, _)| **other != party).map(|(_, up)| up).sum()
+    }
 }
 
 impl<'a> Matrix<'a> {
@@ -43,10 +61,16 @@ impl<'a> Matrix<'a> {
         regions.dedup();
         let looks: Vec<Look<'a>> = window.cells.iter().filter_map(|(key, cell)| look(world, key, cell, now)).collect();
         let mut by_place: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let mut places: BTreeMap<_, Place<'a>> = BTreeMap::new();
         for (index, look) in looks.iter().enumerate() {
             by_place.entry((look.subject, look.region)).or_default().push(index);
+            let (place, up) = (places.entry(look.region).or_default(), usize::from(!look.is_down()));
+            *place.up.entry(&look.subject.party).or_default() += up;
+            if look.kind == PartyKind::Control {
+                place.controls = place.controls + Tally { up, all: 1 };
+            }
         }
-        Self { world, looks, regions, subjects: world.subjects(), by_place }
+        Self { world, looks, regions, subjects: world.subjects(), by_place, places, nowhere: Place::default() }
     }
 
     /// The fresh evidence about a subject, in every region.
@@ -77,9 +101,9 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// The controls of a region: how many answer, of how many.
-    pub(super) fn controls(&self, region: &Arc<str>) -> Tally {
-        Tally::of(self.looks.iter().filter(|look| look.region == region && look.kind == PartyKind::Control))
+    /// What answers in a region, over all subjects.
+    pub(super) fn place(&self, region: &Arc<str>) -> &Place<'a> {
+        self.places.get(region).unwrap_or(&self.nowhere)
     }
 
     /// Subjects that are not controls.
@@ -97,10 +121,6 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn of<'a>(looks: impl Iterator<Item = &'a Look<'a>>) -> Self {
-        looks.fold(Self::default(), |tally, look| tally + Self { up: usize::from(!look.is_down()), all: 1 })
-    }
-
     pub(super) const fn all_down(self) -> bool {
         self.all > 0 && self.up == 0
     }

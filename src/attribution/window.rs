@@ -118,6 +118,12 @@ impl Window {
         self.ignored
     }
 
+    /// Whether the newest sample of a cell of such a probe is down.
+    pub(super) fn any_down(&self, probe: impl Fn(&Arc<str>) -> bool) -> bool {
+        let down = |cell: &Cell| cell.samples.back().is_some_and(|newest| newest.outcome == Outcome::Down);
+        self.cells.iter().any(|(key, cell)| down(cell) && probe(&key.probe))
+    }
+
     /// Forgets cells of probes that are gone and cells that nothing was heard of for long; a slow probe's cell lives as
     /// long as it can still be fresh.
     pub fn prune(&mut self, world: &super::World, now: Timestamp) {
@@ -135,3 +141,7 @@ impl Window {
         now - REACH
     }
 }
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;

@@ -77,7 +77,6 @@ impl Keeper {
             backlog.lost += over as u64;
             self.metrics.store_dropped(over as u64);
         }
-        self.metrics.hub_queue(backlog.facts.len());
         drop(backlog);
         self.more.notify_one();
     }

@@ -150,6 +150,7 @@ async fn judging(
                     break;
                 }
                 take(&mut batch, &mut rounds, keeper, &hub.metrics);
+                hub.metrics.hub_queue(hub.inbox.len());
             }
         }
     }

@@ -236,3 +236,7 @@ impl Step {
         self.touched.extend(self.incidents.current.get(subject).cloned());
     }
 }
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

@@ -1,5 +1,5 @@
 //! The outbox: one task per channel that sends its letters one after the other, as often as it takes and no more often.
-//! What makes it exactly once, also over kill -9, is told in ADR 0006.
+//! What makes it exactly once, also over kill -9, is told in ADR 0004.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,3 +1,5 @@
+//! What Slack answers and what it is sent, without a Slack.
+
 use std::sync::Arc;
 
 use super::*;

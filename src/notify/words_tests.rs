@@ -1,3 +1,5 @@
+//! The parts that sentences are made of; whole messages are in `tests/scenarios`.
+
 use super::*;
 
 #[test]

@@ -1,5 +1,5 @@
 //! The outbox: letters in the order in which they were posted, one channel at a time, each in exactly one state. What
-//! makes it exactly once is told in ADR 0006.
+//! makes it exactly once is told in ADR 0004.
 
 use sqlx::{Row, SqliteConnection};
 
