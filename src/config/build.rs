@@ -147,8 +147,26 @@ impl Workshop<'_> {
         let inside = self.tree.descend(channel.id, [key.as_str()]);
         match channel.value.review() {
             Ok(None) => {}
-            Ok(Some(doubt)) => self.faults.push(Fault::warning(self.tree.place(channel.id), doubt)),
+            Ok(Some(doubt)) => {
+                let unset = self.left_empty(inside);
+                let at = self.tree.place(unset.as_ref().map_or(channel.id, |&(id, _)| id));
+                let help = unset.map(|(_, name)| format!("set the variable `{name}`"));
+                self.faults.push(Fault::warning(at, doubt).maybe_help(help));
+            }
             Err(problem) => self.problem(inside, &problem),
+        }
+    }
+
+    /// A value below that a variable left empty, and the variable's name.
+    fn left_empty(&self, id: Id) -> Option<(Id, String)> {
+        match &self.tree.node(id).content {
+            Content::Scalar(scalar) if scalar.text.is_empty() => {
+                let name = scalar.written.as_ref()?.split("${").nth(1)?;
+                Some((id, name.split([':', '}']).next()?.to_owned()))
+            }
+            Content::Scalar(_) => None,
+            Content::List(items) => items.iter().find_map(|&item| self.left_empty(item)),
+            Content::Map(entries) => entries.iter().find_map(|entry| self.left_empty(entry.value)),
         }
     }
 

@@ -55,7 +55,7 @@ impl<'t> Sight<'t> {
             if let Content::Scalar(scalar) = &node.content
                 && scalar.written.as_deref() != Some(FILE)
             {
-                // `${NAME}` is not a secret, but the name of one.
+                // `${NAME}` and `${NAME:-}` are no secrets, but the name of one.
                 let is_name = scalar.written.as_deref().is_some_and(is_variable);
                 let looked_at = shown.contains(&node.span);
                 let key = node.key_span.clone().and_then(|key| text.get(key)).unwrap_or_default();
@@ -212,6 +212,7 @@ fn lines(text: &str) -> Vec<usize> {
 fn is_variable(written: &str) -> bool {
     let bare = written.strip_prefix("Bearer ").or_else(|| written.strip_prefix("Basic ")).unwrap_or(written);
     let name = bare.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let name = name.map(|name| name.strip_suffix(":-").unwrap_or(name));
     name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
