@@ -154,9 +154,6 @@ fn everywhere(case: &Case<'_>) -> Finding {
     if !fine.is_empty() {
         evidence.push(format!("Fine from {}.", list(fine)));
     }
-    if alone {
-        evidence.push("One region alone cannot tell its fault from that of the path.".to_owned());
-    }
     let confidence = match (alone, compared) {
         (false, true) => 0.95,
         (true, true) => 0.75,

@@ -43,7 +43,7 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             answer_within: Duration::from_secs(10),
-            overdue_after: Duration::from_secs(1),
+            overdue_after: Duration::from_millis(250),
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_mins(1),
             late_after: Duration::from_mins(1),

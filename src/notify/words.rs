@@ -143,6 +143,9 @@ fn alternatives(verdict: &Verdict) -> Option<String> {
     match (named.is_empty(), verdict.cause) {
         (true, _) => None,
         (false, Cause::Unknown) => Some(format!("It could be {named}.")),
+        (false, _) if verdict.regions_seen <= 1 && verdict.cause != Cause::Probe => {
+            Some(format!("It could also be {named}: one region alone cannot tell."))
+        }
         (false, _) => Some(format!("It could also be {named}.")),
     }
 }
