@@ -207,7 +207,7 @@ fn kill(mut program: Program) -> String {
 fn killed_at_any_point_it_tells_each_change_exactly_once() {
     let (provider, control, slack) = (Target::start(), Target::start(), Slack::start());
     // The moment between taking a message and saying so is long enough to be hit.
-    slack.otherwise(Say::OkAfter(Duration::from_millis(60)));
+    slack.otherwise(Say::OkAfter(Duration::from_millis(30)));
     let directory = home(&provider, &control, &slack);
     let mut log = String::new();
     // Pauses that wander through the whole way from start to message, the same in every run of this test.
