@@ -2,6 +2,7 @@
 //! and left out, and the rest is decoded again, until it fits. Must not know any key of `probes.yaml`.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     collections::{HashMap, HashSet},
     ops::Range,
@@ -105,10 +106,16 @@ impl Decoder<'_> {
             None => format!("known here: {}", known.join(", ")),
         };
         let at = self.tree.node(value).key_span.clone().unwrap_or_else(|| self.tree.place(value));
-        self.leave_out(value, Fault::error(at, format!("unknown key `{}`", shown_key(key))).help(help));
+        let shown = if self.tree.node(value).is_bare_key { "***".into() } else { shown_key(key) };
+        self.leave_out(value, Fault::error(at, format!("unknown key `{shown}`")).help(help));
         if let Some(meant) = meant {
             self.state.borrow_mut().meant.entry(map).or_default().push(meant);
         }
+    }
+
+    /// Whether each word of a choice has fields below it.
+    pub(super) fn have_fields(&self, words: &[&'static str]) -> bool {
+        self.shapes.have_fields(words)
     }
 
     /// Reports a mistake once and leaves the value out.
@@ -204,6 +211,11 @@ impl Shapes {
         Self(shapes)
     }
 
+    /// Whether the words of a choice have fields below them, all of them.
+    fn have_fields(&self, words: &[&'static str]) -> bool {
+        words.iter().all(|&word| self.0.contains_key(std::slice::from_ref(&word.to_owned())))
+    }
+
     /// The required ones of a set of fields.
     fn required(&self, fields: &[&'static str]) -> impl Iterator<Item = &str> {
         let mut set: Vec<String> = fields.iter().map(|&field| field.to_owned()).collect();
@@ -229,11 +241,15 @@ fn collect(schema: &serde_json::Value, shapes: &mut HashMap<Vec<String>, Vec<Str
     }
 }
 
-/// A key as it may be shown: what is not a word may be a value, even a secret, that lost its key.
-pub(super) fn shown_key(key: &str) -> &str {
-    let is_word =
-        key.len() <= 64 && key.chars().all(|c| c.is_alphanumeric() || "_-. <>/".contains(c)) && !key.contains("//");
-    if is_word { key } else { "***" }
+/// A key as it may be shown: what is not a word may be a value, even a secret, that lost its colon or its key.
+pub(super) fn shown_key(key: &str) -> Cow<'_, str> {
+    let is_word = |key: &str| key.len() <= 64 && key.chars().all(|c| c.is_alphanumeric() || "_-./<>".contains(c));
+    match key.split_once(' ') {
+        _ if key.contains("//") => Cow::Borrowed("***"),
+        None if is_word(key) => Cow::Borrowed(key),
+        Some((word, _)) if is_word(word) => Cow::Owned(format!("{word} ***")),
+        _ => Cow::Borrowed("***"),
+    }
 }
 
 /// `a`, `b` and `c`.

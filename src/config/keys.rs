@@ -13,6 +13,8 @@ pub(super) struct Keys {
     pub(super) open: HashSet<String>,
     /// Their values are secrets, at least at one place.
     pub(super) secret: HashSet<String>,
+    /// They hold further keys.
+    pub(super) more: HashSet<String>,
     /// Unknown keys, and whether they look like an open one and like no secret one.
     guessed: HashMap<String, bool>,
 }
@@ -20,38 +22,39 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn of(schema: &Value) -> Self {
         let mut keys = Self::default();
-        sort_keys(schema, schema.get("$defs").unwrap_or(&Value::Null), &mut keys.open, &mut keys.secret);
+        keys.sort(schema, schema.get("$defs").unwrap_or(&Value::Null));
         keys.open.retain(|key| !keys.secret.contains(key));
         keys
     }
 
     /// Whether what stands under a key, perhaps a mistyped one, is no secret.
     pub(super) fn are_open(&mut self, key: &str) -> bool {
-        let Self { open, secret, guessed } = self;
+        let Self { open, secret, guessed, .. } = self;
         let near = |key: &str, keys: &HashSet<String>| nearest(key, keys.iter().map(String::as_str)).is_some();
         let guess = |key: &str| near(key, open) && !near(key, secret);
         open.contains(key)
             || !secret.contains(key) && *guessed.entry(key.to_owned()).or_insert_with_key(|key| guess(key))
     }
-}
 
-/// Sorts the keys of the schema that hold single values into those that are a secret somewhere and those that never are.
-fn sort_keys(schema: &Value, definitions: &Value, open: &mut HashSet<String>, secret: &mut HashSet<String>) {
-    match schema {
-        Value::Object(object) => {
-            if let Some(properties) = object.get("properties").and_then(Value::as_object) {
-                for (key, value) in properties {
-                    match holds(value, definitions) {
-                        Holds::Open => open.insert(key.clone()),
-                        Holds::Secret => secret.insert(key.clone()),
-                        Holds::More => false,
-                    };
+    /// Sorts the keys by what they hold.
+    fn sort(&mut self, schema: &Value, definitions: &Value) {
+        match schema {
+            Value::Object(object) => {
+                if let Some(properties) = object.get("properties").and_then(Value::as_object) {
+                    for (key, value) in properties {
+                        let kind = match holds(value, definitions) {
+                            Holds::Open => &mut self.open,
+                            Holds::Secret => &mut self.secret,
+                            Holds::More => &mut self.more,
+                        };
+                        kind.insert(key.clone());
+                    }
                 }
+                object.values().for_each(|inner| self.sort(inner, definitions));
             }
-            object.values().for_each(|inner| sort_keys(inner, definitions, open, secret));
+            Value::Array(items) => items.iter().for_each(|inner| self.sort(inner, definitions)),
+            _ => {}
         }
-        Value::Array(items) => items.iter().for_each(|inner| sort_keys(inner, definitions, open, secret)),
-        _ => {}
     }
 }
 

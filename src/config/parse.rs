@@ -34,7 +34,7 @@ pub(super) fn parse(text: &str) -> (Option<Tree>, Vec<Fault>) {
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
-    let mut builder = Builder { end: text.len(), ..Builder::default() };
+    let mut builder = Builder { text, ..Builder::default() };
     for event in Parser::new_from_str_with_options(text, options) {
         let stop = match event {
             Ok((event, span)) => {
@@ -57,14 +57,14 @@ pub(super) fn parse(text: &str) -> (Option<Tree>, Vec<Fault>) {
 }
 
 #[derive(Default)]
-struct Builder {
+struct Builder<'t> {
+    text: &'t str,
     nodes: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, Id>,
     root: Option<Id>,
     documents: usize,
     text_bytes: usize,
-    end: usize,
     faults: Vec<Fault>,
 }
 
@@ -87,7 +87,7 @@ struct Key {
     merge: bool,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Range<usize>) -> Result<(), Fault> {
         match event {
             Event::DocumentStart(..) => {
@@ -126,7 +126,7 @@ impl Builder {
             }
             Event::UnresolvedAlias(name) => {
                 self.faults.push(
-                    Fault::error(span.clone(), format!("nothing above is marked `&{name}`"))
+                    Fault::error(span.clone(), format!("nothing above is marked `&{}`", shown_key(&name)))
                         .help("a text that begins with `*` needs quotes"),
                 );
                 let nothing = Scalar { text: "".into(), plain: true, written: None };
@@ -167,7 +167,7 @@ impl Builder {
 
     fn close(&mut self, end: Range<usize>) -> Result<(), Fault> {
         let Some(open) = self.open.pop() else { return Ok(()) };
-        let span = open.start.start..end.end.max(open.start.end).min(self.end);
+        let span = open.start.start..end.end.max(open.start.end).min(self.text.len());
         let mut height = open.height;
         let content = match open.items {
             Items::List(items) => Content::List(items),
@@ -208,6 +208,8 @@ impl Builder {
             Items::Map { entries, seen, key: key @ Some(_), merges } => {
                 let Some(key) = key.take() else { return Ok(()) };
                 if let Some(node) = self.nodes.get_mut(id) {
+                    let after = self.text.get(key.span.end..).unwrap_or_default();
+                    node.is_bare_key = node.span.is_empty() && !after.trim_start().starts_with(':');
                     node.key_span = Some(key.span.clone());
                 }
                 match key.text {

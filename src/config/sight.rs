@@ -64,7 +64,7 @@ impl<'t> Sight<'t> {
             }
             if let Some(key) = &node.key_span {
                 let word = text.get(key.clone()).unwrap_or_default().trim_matches(['"', '\'']);
-                parts.push(Part::new(key, shown_key(word) == word && !is_secret(key)));
+                parts.push(Part::new(key, shown_key(word) == word && !is_secret(key) && !node.is_bare_key));
             }
         }
         // A key is a node too, and would hide itself: what is shown stands before what is not.
@@ -153,49 +153,54 @@ impl<'t> Sight<'t> {
         pieces.push(Piece::Shown(here..range.end));
     }
 
-    /// The pieces of a line nobody has read: values are shown only behind keys that never hold a secret.
+    /// The pieces of a line nobody has read: values are shown only behind keys that never hold a secret, and of keys
+    /// only those that are known, for a text that lost its quotes may look like one.
     fn guessed_pieces(&self, line: Range<usize>) -> Vec<Piece> {
         let raw = self.text.get(line.clone()).unwrap_or_default();
         let raw = raw.split(" #").next().unwrap_or_default();
         let raw = if raw.trim_start().starts_with('#') { "" } else { raw };
         let mut pieces = Vec::new();
-        let (mut here, mut open) = (0, false);
-        let is_mark = |c: char| c.is_whitespace() || "{}[],-\"'".contains(c);
-        let mut hide = |from: usize, to: usize, open: bool| {
-            let range = line.start + from..line.start + to;
-            let inside = raw.get(from..to).unwrap_or_default();
-            let start = inside.len() - inside.trim_start_matches(is_mark).len();
-            let end = inside.trim_end_matches(is_mark).len().max(start);
-            if open {
-                return self.push_value(&mut pieces, range);
-            }
-            pieces.push(Piece::Shown(range.start..range.start + start));
-            pieces.push(Piece::Hidden(range.start + start..range.start + end));
-            pieces.push(Piece::Shown(range.start + end..range.end));
-        };
-        while let Some(colon) = raw.get(here..).and_then(|rest| rest.find(':')).map(|at| here + at) {
+        let (mut value, mut open) = (0, false);
+        for (colon, _) in raw.match_indices(':') {
             let after = raw.get(colon + 1..).unwrap_or_default();
-            let before = raw.get(here..colon).unwrap_or_default().trim_end_matches(['"', '\'']);
+            let before = raw.get(value..colon).unwrap_or_default().trim_end_matches(['"', '\'']);
             let key = before.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
             let between = before.strip_suffix(key).unwrap_or_default();
             // Within a value only a bracket or a comma makes room for another key.
-            let is_inside = here > 0 && !open && !between.contains(['{', '[']) && !between.contains(", ");
-            if !after.is_empty() && !after.starts_with([' ', '\t']) || key.is_empty() || is_inside {
-                // Not the end of a key: a part of a value, whose rest belongs to it.
-                let next = colon + 1 + after.find(' ').unwrap_or(after.len());
-                hide(here, next, open);
-                here = next;
+            let is_inside = value > 0 && !open && !between.contains(['{', '[']) && !between.contains(", ");
+            let is_key = after.is_empty() || after.starts_with(char::is_whitespace);
+            if !is_key || is_inside || key.is_empty() {
                 continue;
             }
-            let key_start = here + before.len() - key.len();
-            hide(here, key_start, open);
+            let start = value + between.len();
+            self.push_guess(&mut pieces, line.start + value..line.start + start, open);
             open = self.keys.open.contains(key);
-            let is_known = self.keys.open.contains(key) || self.keys.secret.contains(key);
-            hide(key_start, colon + 1, is_known || here == 0 && key.len() < 32);
-            here = colon + 1;
+            let is_known = open || self.keys.secret.contains(key) || self.keys.more.contains(key);
+            self.push_guess(&mut pieces, line.start + start..line.start + colon + 1, is_known);
+            value = colon + 1;
         }
-        hide(here, raw.len(), open);
+        self.push_guess(&mut pieces, line.start + value..line.start + raw.len(), open);
         pieces
+    }
+
+    fn push_guess(&self, pieces: &mut Vec<Piece>, range: Range<usize>, open: bool) {
+        if open {
+            // What follows a comma or a bracket belongs to a key that was not understood.
+            let inside = self.text.get(range.clone()).unwrap_or_default();
+            let end = inside.find([',', '}', ']']).map_or(range.end, |at| range.start + at);
+            self.push_value(pieces, range.start..end);
+            return self.push_guess(pieces, end..range.end, false);
+        }
+        if range.is_empty() {
+            return;
+        }
+        let is_mark = |c: char| c.is_whitespace() || "{}[],-:\"'".contains(c);
+        let inside = self.text.get(range.clone()).unwrap_or_default();
+        let start = inside.len() - inside.trim_start_matches(is_mark).len();
+        let end = inside.trim_end_matches(is_mark).len().max(start);
+        pieces.push(Piece::Shown(range.start..range.start + start));
+        pieces.push(Piece::Hidden(range.start + start..range.start + end));
+        pieces.push(Piece::Shown(range.start + end..range.end));
     }
 }
 

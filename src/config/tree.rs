@@ -22,6 +22,8 @@ pub(super) struct Node {
     pub(super) span: Range<usize>,
     /// Bytes of the key, for a value in a mapping.
     pub(super) key_span: Option<Range<usize>>,
+    /// This is the nothing behind a key without a colon, as in `{ word }`: the word may be a value that lost its key.
+    pub(super) is_bare_key: bool,
     /// Nodes from here down to the deepest leaf.
     height: usize,
 }
@@ -126,7 +128,7 @@ impl Tree {
 
 impl Node {
     pub(super) const fn new(content: Content, span: Range<usize>) -> Self {
-        Self { content, span, key_span: None, height: 1 }
+        Self { content, span, key_span: None, is_bare_key: false, height: 1 }
     }
 
     pub(super) const fn height(&self) -> usize {

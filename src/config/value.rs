@@ -278,6 +278,10 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
                 Err(wrong) => self.fail(wrong),
             },
             Content::Scalar(scalar) if !scalar.is_null() => {
+                if self.decoder.have_fields(variants) && !variants.contains(&&*scalar.text) {
+                    let help = format!("known here: {}", variants.join(", "));
+                    return self.fail(self.no_mapping().help(Some(help)));
+                }
                 let word = self.text(scalar);
                 if variants.contains(&word) {
                     return self.here(visitor.visit_enum(Choice { word, inside: None, outside: self }));

@@ -10,7 +10,7 @@ pub(super) fn names(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let channels = facts.file.alerts.channels.iter().map(|(key, channel)| (key, channel.id));
     for (key, id) in parties.chain(channels).filter(|(key, _)| !is_name(key)) {
         let at = facts.tree.node(id).key_span.clone().unwrap_or_else(|| facts.tree.place(id));
-        faults.push(bad_name(at, shown_key(key)));
+        faults.push(bad_name(at, &shown_key(key)));
     }
     let vantage = &facts.file.vantage;
     let values = [&vantage.region, &vantage.node, &vantage.hosted_on].into_iter().flatten();
