@@ -1,7 +1,7 @@
 -- Times are whole microseconds since 1970 in UTC. `body` is the JSON of the wire; the columns beside it are what is asked for.
 
 create table observation (
-    id           blob    not null unique,
+    id           blob    not null,
     probe        text    not null,
     party        text    not null,
     region       text    not null,
@@ -9,7 +9,9 @@ create table observation (
     outcome      text    not null,
     body         text    not null
 );
-create index observation_time on observation (scheduled_at);
+-- What makes a re-send free. The time comes first, so that new rows go to one end of the index instead of all over it,
+-- and so that it serves questions about time as well.
+create unique index observation_time_id on observation (scheduled_at, id);
 create index observation_probe_time on observation (probe, scheduled_at);
 
 create table incident (

@@ -83,6 +83,9 @@ pub struct Hub {
 
 /// Observations taken from the inbox at once.
 const BATCH: usize = 500;
+/// A short rest after each batch, so that the next is one: waking up for every single observation costs as much
+/// processor time as measuring a port. The inbox holds far more than can come meanwhile.
+const REST: Duration = Duration::from_millis(20);
 
 /// Runs until `stop` turns true (or its sender goes away): then takes what is in the inbox, writes it, and ends.
 pub async fn run(hub: Hub, stop: watch::Receiver<bool>) {
@@ -130,6 +133,7 @@ async fn judging(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
     let mut planless = false;
+    let mut rested = tokio::time::Instant::now();
     loop {
         tokio::select! {
             biased;
@@ -144,7 +148,9 @@ async fn judging(
                 // Nobody will ever give us another plan; the present one stays.
                 Err(_) => planless = true,
             },
-            taken = hub.inbox.recv_many(&mut batch, BATCH) => {
+            taken = after(rested, hub.inbox.recv_many(&mut batch, BATCH)) => {
+                // A full batch means that more is waiting.
+                rested = tokio::time::Instant::now() + if taken < BATCH { REST } else { Duration::ZERO };
                 if taken == 0 {
                     // Whoever measures has ended; there is nothing more to judge.
                     break;
@@ -161,6 +167,12 @@ async fn judging(
     }
     take(&mut batch, &mut rounds, keeper, &hub.metrics);
     rounds.judge(keeper, &hub.view, &hub.metrics, chrono::Utc::now());
+}
+
+/// Waits until an instant, then for the work.
+async fn after<T>(at: tokio::time::Instant, work: impl Future<Output = T>) -> T {
+    tokio::time::sleep_until(at).await;
+    work.await
 }
 
 fn take(batch: &mut Vec<Observation>, rounds: &mut Rounds, keeper: &Keeper, metrics: &Metrics) {

@@ -18,6 +18,11 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// # Errors
 /// The most telling failure of all addresses, in [`Phase::Connect`].
 pub async fn connect(addresses: &[SocketAddr], peer: &mut Option<SocketAddr>) -> Result<Socket, Failure> {
+    if let [address] = addresses {
+        // The common case of a probe with one address needs no race, and is spared its cost.
+        *peer = Some(*address);
+        return open(*address).await.1.map_err(|error| classify::io(Phase::Connect, &error));
+    }
     let mut waiting = interleave(addresses);
     let mut tried = FuturesUnordered::new();
     let mut worst: Option<(SocketAddr, Failure)> = None;
