@@ -3,8 +3,11 @@
 //!
 //! `fixture serve DIR` writes `DIR/ca.pem`, prints its ports as JSON and serves until its stdin closes.
 //! `fixture bare http|https HOST:PORT DIR SECONDS CONCURRENCY` prints `{"probes":N,"cpu_us":…}`.
+//! `fixture agent CONFIG WARM_UP SECONDS` runs the engine alone (schedule, probes, recording, metrics; what it sees is
+//! counted and thrown away) and prints the same.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     unsafe_code,
     reason = "a measuring tool that stops when anything is wrong; getrusage has no safe wrapper here"
@@ -45,6 +48,11 @@ fn main() {
             let (probes, cpu) = runtime.block_on(bare(Arc::new(loops), concurrency.parse().unwrap()));
             println!("{{\"probes\":{probes},\"cpu_us\":{}}}", cpu.as_micros());
         }
+        ["agent", config, warm_up, seconds_of] => {
+            let seconds = |text: &str| Duration::from_secs_f64(text.parse().unwrap());
+            let (probes, cpu) = runtime.block_on(agent(config, seconds(warm_up), seconds(seconds_of)));
+            println!("{{\"probes\":{probes},\"cpu_us\":{}}}", cpu.as_micros());
+        }
         // `cargo bench` without arguments runs every bench target: nothing to do for this one.
         _ => {}
     }
@@ -82,6 +90,40 @@ async fn bare(loops: Arc<Loop>, concurrency: usize) -> (u64, Duration) {
         task.await.unwrap();
     }
     (done.load(Ordering::Relaxed), cpu() - before)
+}
+
+/// The engine of the product with the sink of a benchmark.
+async fn agent(config: &str, warm_up: Duration, seconds: Duration) -> (u64, Duration) {
+    let net = usoryou::net::Net::system(Vec::new()).unwrap();
+    let read = usoryou::config::read(config.as_ref(), &|_| None, &net, &Default::default());
+    let plan = read.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan;
+    let (sink, mut facts) = tokio::sync::mpsc::channel(4096);
+    let engine = usoryou::engine::Engine {
+        observer: usoryou::engine::Observer::new(net, plan.vantage.clone(), Arc::clone(&plan.hash)),
+        metrics: usoryou::metrics::Metrics::new("bench"),
+        plan: tokio::sync::watch::channel(plan).1,
+        sink,
+    };
+    let probing = tokio::spawn(engine.run(std::future::pending()));
+    let good = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&good);
+    tokio::spawn(async move {
+        let mut batch = Vec::new();
+        while facts.recv_many(&mut batch, 500).await > 0 {
+            for seen in batch.drain(..) {
+                let seen: usoryou::model::Observation = seen;
+                assert_eq!(seen.outcome, usoryou::model::Outcome::Up, "{:?}", seen.failure);
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    tokio::time::sleep(warm_up).await;
+    let (probes, before) = (good.load(Ordering::Relaxed), cpu());
+    tokio::time::sleep(seconds).await;
+    let done = (good.load(Ordering::Relaxed) - probes, cpu() - before);
+    probing.abort();
+    done
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, buffer: &mut [u8]) {
