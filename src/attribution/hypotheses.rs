@@ -36,27 +36,29 @@ pub(super) fn explain(case: &Case<'_>) -> Finding {
 /// A region that cannot see: not even its controls answer, or its resolver is gone.
 pub(super) fn vantage(matrix: &Matrix<'_>, region: &Arc<str>, here: &[&Look<'_>]) -> Option<Finding> {
     let evidence = no_control_answers(matrix, region).or_else(|| resolver_is_gone(here))?;
+    // A control that answers leaves room for several parties that fail at once.
+    let sees_something = matrix.place(region).controls.up > 0;
     Some(Finding {
         cause: Cause::Probe,
-        confidence: 0.9,
-        alternatives: vec![],
+        confidence: if sees_something { 0.8 } else { 0.9 },
+        alternatives: if sees_something { vec![Cause::Them] } else { vec![] },
         regions: vec![region.clone()],
         evidence,
     })
 }
 
-/// Controls are unrelated to everything else: when all of them fail together with most of the rest, the network here is
-/// what they share. Controls that fail while the rest lives are nobody's fault.
+/// Controls are unrelated to everything else: when all of them fail together with most of the rest, or most of them with
+/// all of the rest, the network here is what they share. Controls that fail while the rest lives are nobody's fault.
 fn no_control_answers(matrix: &Matrix<'_>, region: &Arc<str>) -> Option<Vec<String>> {
     let controls = matrix.place(region).controls;
-    if !controls.all_down() {
-        return None;
-    }
     let standings: Vec<Standing> =
         matrix.accountable().filter_map(|(subject, _)| matrix.standing(subject, region)).collect();
     let bad = standings.iter().filter(|standing| **standing == Standing::Bad).count();
-    (bad > 0 && bad * 2 >= standings.len())
-        .then(|| vec![format!("Controls 0/{} up, {bad} of {} others down too.", controls.all, standings.len())])
+    let enough = if controls.all_down() { bad * 2 >= standings.len() } else { bad == standings.len() };
+    (controls.mostly_down() && bad > 0 && enough).then(|| {
+        let (up, all) = (controls.up, controls.all);
+        vec![format!("Controls {up}/{all} up, {bad} of {} others down too.", standings.len())]
+    })
 }
 
 /// Everything that fails, fails at its name, with unrelated parties among it, and no name resolves.

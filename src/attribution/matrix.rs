@@ -124,6 +124,10 @@ impl Tally {
     pub(super) const fn all_down(self) -> bool {
         self.all > 0 && self.up == 0
     }
+
+    pub(super) const fn mostly_down(self) -> bool {
+        self.up * 2 < self.all
+    }
 }
 
 impl std::ops::Add for Tally {

@@ -90,6 +90,11 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
     if let Some(region) = verdict.subject.as_vantage() {
         return match verdict.failure.as_ref().map(|failure| failure.phase) {
             Some(Phase::Resolve) => format!("It's our probe: region {region} resolves no names {since}."),
+            _ if !verdict.alternatives.is_empty() => {
+                format!(
+                    "It's our probe: region {region} reaches next to nothing, most of its controls included, {since}."
+                )
+            }
             _ => format!("It's our probe: region {region} reaches nothing, not even its controls, {since}."),
         };
     }

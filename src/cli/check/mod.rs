@@ -214,7 +214,7 @@ fn say_end(
             }
             if let Some(plan) = &looking.plan {
                 let world = hub::world(plan);
-                let bad = verdicts.iter().filter(|verdict| verdict.is_bad() && verdict.has_evidence());
+                let bad = verdicts.iter().filter(|v| v.is_bad() && v.has_evidence() && v.because_of.is_none());
                 let mut sentences: Vec<String> = bad.map(|verdict| words::sentence(&world, verdict)).collect();
                 if sentences.is_empty() {
                     sentences.push(all_well(seen));
