@@ -50,7 +50,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Probes until told to stop; then lets runs under way end within [`DRAIN`]. A new plan is taken over between two
+    /// Probes until told to stop; then lets runs under way end within the time that runs under way are given. A new plan is taken over between two
     /// runs: probes that stay keep their slots, the series of those that go vanish.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
