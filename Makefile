@@ -33,6 +33,6 @@ unit:
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-# The figures of the README: against blackbox_exporter and a bare client in the same run (about 6 minutes).
+# The figures of the README: against blackbox_exporter and a bare client in the same run (8 minutes to build, 6 to run).
 bench:
 	./bench/run
