@@ -90,7 +90,7 @@ pub async fn turn(net: &Arc<Net>, check: &dyn Check, turn: u32) -> Looked {
     // `cargo test --test it -- --nocapture http:: tcp_tls::` prints what each case came to.
     let (case, took) = (std::thread::current(), whole.as_secs_f64() * 1e3);
     let said = failure.as_ref().map_or_else(String::new, ToString::to_string);
-    println!("| {} | {outcome} | {said} | {took:.0} ms |", case.name().unwrap_or_default());
+    crate::support::say(&format!("| {} | {outcome} | {said} | {took:.0} ms |", case.name().unwrap_or_default()));
     assert!(total <= whole + Duration::from_millis(1), "phases of {total:?} in an attempt of {whole:?}");
     Looked { outcome, failure, phases: *attempt.phases(), facts: attempt.facts, gauges: attempt.gauges }
 }
