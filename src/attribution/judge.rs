@@ -7,18 +7,67 @@ use std::{
 };
 
 use super::{
-    Window, World,
+    Absorbed, World,
     hypotheses::{self, Case, Finding},
     matrix::{Look, Matrix, Standing, commonest_failure},
+    window::Window,
 };
-use crate::model::{Cause, PartyKind, Subject, Timestamp, Verdict, round_of};
+use crate::model::{Cause, PartyKind, Sighting, Subject, Timestamp, Verdict, round_of};
 
 /// How long after a dependency has come back what stands on it may still be catching up.
 const CATCHING_UP: Duration = Duration::from_mins(1);
 
-/// One verdict for every subject that is not a control, and one for every vantage point; in a stable order.
-#[must_use]
-pub fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
+/// Takes what is seen, in the order in which it comes to be known, and says whose fault it is. Everything that it knows
+/// comes from its arguments: the same observations at the same instants make the same verdicts.
+#[derive(Debug, Clone, Default)]
+pub struct Judge {
+    world: World,
+    window: Window,
+}
+
+impl Judge {
+    /// A judge that has seen nothing yet.
+    #[must_use]
+    pub fn new(world: World) -> Self {
+        Self { world, window: Window::default() }
+    }
+
+    /// The parties and probes that it judges.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Goes on with other parties and probes; what was seen stays.
+    pub fn adopt(&mut self, world: World) {
+        self.world = world;
+    }
+
+    /// Takes one observation, or says why not.
+    pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
+        self.window.absorb(seen, now)
+    }
+
+    /// One verdict for every subject that is not a control, and one for every vantage point; in a stable order.
+    pub fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
+        self.window.prune(&self.world, now);
+        judge(&self.world, &self.window, now)
+    }
+
+    /// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.
+    #[must_use]
+    pub fn silent_controls(&self, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
+        silent_controls(&self.world, &self.window, now)
+    }
+
+    /// From when on stored observations are needed to make the same judge again.
+    #[must_use]
+    pub fn reaches_back_to(now: Timestamp) -> Timestamp {
+        Window::reaches_back_to(now)
+    }
+}
+
+fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
     let matrix = Matrix::of(world, window, now);
     let vantages: Vec<Verdict> = matrix.regions.iter().map(|region| of_vantage(&matrix, region, now)).collect();
     let sound: Vec<&Arc<str>> = matrix
@@ -37,9 +86,7 @@ pub fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
     vantages.into_iter().chain(verdicts.into_values()).collect()
 }
 
-/// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.
-#[must_use]
-pub fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
+fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
     if !window
         .any_down(|probe| world.probes.get(probe).is_some_and(|p| world.kind(&p.subject.party) == PartyKind::Control))
     {

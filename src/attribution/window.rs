@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::model::{Connection, Failure, Kind, Observation, Outcome, Phase, Timestamp};
+use crate::model::{Connection, Failure, Kind, Outcome, Phase, Sighting, Timestamp};
 
 /// Older observations say nothing about now.
 const REACH: Duration = Duration::from_mins(20);
@@ -71,13 +71,13 @@ pub struct Window {
 
 impl Window {
     /// Takes one observation, or says why not.
-    pub fn absorb(&mut self, seen: &Observation, now: Timestamp) -> Absorbed {
+    pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         let absorbed = self.try_absorb(seen, now);
         self.ignored += u64::from(absorbed != Absorbed::Taken);
         absorbed
     }
 
-    fn try_absorb(&mut self, seen: &Observation, now: Timestamp) -> Absorbed {
+    fn try_absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         if seen.scheduled_at > now + AHEAD {
             return Absorbed::Absurd;
         }
@@ -85,9 +85,9 @@ impl Window {
             return Absorbed::Stale;
         }
         let key = CellKey {
-            probe: seen.probe.clone(),
-            region: seen.region.clone(),
-            node: seen.node.clone(),
+            probe: seen.probe.into(),
+            region: seen.region.into(),
+            node: seen.node.into(),
             warm: seen.connection == Connection::Warm,
         };
         if self.cells.len() >= CELLS && !self.cells.contains_key(&key) {
@@ -105,10 +105,10 @@ impl Window {
         cell.samples.push_back(Sample {
             at: seen.scheduled_at,
             outcome: seen.outcome,
-            failure: seen.failure.as_ref().map(|failure| (failure.phase, failure.kind)),
-            resolved: seen.phases.get(Phase::Resolve).is_some(),
+            failure: seen.failure,
+            resolved: seen.resolve.is_some(),
         });
-        cell.failure = seen.failure.clone();
+        cell.failure = seen.failure_in_full();
         Absorbed::Taken
     }
 

@@ -1,6 +1,7 @@
 //! What the window believes and what it does not.
 
 use super::*;
+use crate::model::Observation;
 
 fn now() -> Timestamp {
     "2026-11-22T10:30:00Z".parse().unwrap()
@@ -18,7 +19,7 @@ fn seen(probe: &str, seconds: i64) -> Observation {
 #[test]
 fn what_cannot_be_believed_is_counted_and_ignored() {
     let mut window = Window::default();
-    let mut absorb = |seconds| window.absorb(&seen("a", seconds), now());
+    let mut absorb = |seconds| window.absorb(&Sighting::from(&seen("a", seconds)), now());
     assert_eq!(absorb(-20), Absorbed::Taken);
     assert_eq!(absorb(-20), Absorbed::Duplicate);
     assert_eq!(absorb(-30), Absorbed::OutOfOrder);
@@ -39,7 +40,7 @@ fn connections_and_vantage_points_are_cells_of_their_own() {
     let mut elsewhere = seen("a", 0);
     elsewhere.node = "n2".into();
     for one in [seen("a", 0), warm, elsewhere] {
-        assert_eq!(window.absorb(&one, now()), Absorbed::Taken);
+        assert_eq!(window.absorb(&Sighting::from(&one), now()), Absorbed::Taken);
     }
     assert_eq!(window.cells.len(), 3);
 }
@@ -48,8 +49,8 @@ fn connections_and_vantage_points_are_cells_of_their_own() {
 fn a_cell_is_bounded_and_goes_with_its_probe() {
     let mut window = Window::default();
     for second in -500..0 {
-        window.absorb(&seen("a", second), now());
-        window.absorb(&seen("b", second), now());
+        window.absorb(&Sighting::from(&seen("a", second)), now());
+        window.absorb(&Sighting::from(&seen("b", second)), now());
     }
     assert!(window.cells.values().all(|cell| cell.samples.len() == SAMPLES));
     let subject = crate::model::Subject { party: "p".into(), product: None };

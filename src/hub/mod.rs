@@ -189,7 +189,7 @@ async fn recall(hub: &Hub, stop: &mut watch::Receiver<bool>) -> Option<(Incident
     let remembered = async || -> Result<_, StoreError> {
         let now = chrono::Utc::now();
         let stored = hub.store.incidents(now - chrono::Days::new(3)).await?;
-        let window = hub.store.since(crate::attribution::Window::reaches_back_to(now)).await?;
+        let window = hub.store.since(crate::attribution::Judge::reaches_back_to(now)).await?;
         Ok((stored, window))
     };
     let mut said = false;

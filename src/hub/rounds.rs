@@ -6,20 +6,19 @@ use tokio::sync::watch;
 
 use super::{View, keeper::Keeper, world};
 use crate::{
-    attribution::{self, Window, World},
+    attribution::Judge,
     config::Plan,
     incident::{self, Change, Incidents, Policy},
     metrics::Metrics,
-    model::{Incident, Observation, Subject, Timestamp, Transition},
+    model::{Incident, Observation, Sighting, Subject, Timestamp, Transition},
     notify::{self, Audience, Hears, words},
 };
 
 pub(super) struct Rounds {
     plan: Arc<Plan>,
-    world: World,
+    judge: Judge,
     routes: Vec<Hears>,
     policy: Policy,
-    window: Window,
     incidents: Incidents,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
@@ -29,10 +28,9 @@ impl Rounds {
     pub(super) fn new(plan: &Arc<Plan>, incidents: Incidents, remembered: &[Observation], now: Timestamp) -> Self {
         let mut rounds = Self {
             plan: plan.clone(),
-            world: world::world(plan),
+            judge: Judge::new(world::world(plan)),
             routes: world::routes(plan),
             policy: world::policy(plan),
-            window: Window::default(),
             incidents,
             silent_controls: BTreeSet::new(),
         };
@@ -45,19 +43,18 @@ impl Rounds {
     /// Goes on under another plan; what was seen and what is open stays.
     pub(super) fn adopt(&mut self, plan: &Arc<Plan>) {
         self.plan = plan.clone();
-        self.world = world::world(plan);
+        self.judge.adopt(world::world(plan));
         self.routes = world::routes(plan);
         self.policy = world::policy(plan);
     }
 
     pub(super) fn absorb(&mut self, seen: &Observation, now: Timestamp) {
-        self.window.absorb(seen, now);
+        self.judge.absorb(&Sighting::from(seen), now);
     }
 
     pub(super) fn judge(&mut self, keeper: &Keeper, view: &watch::Sender<View>, metrics: &Metrics, now: Timestamp) {
         let began = Instant::now();
-        self.window.prune(&self.world, now);
-        let verdicts = attribution::judge(&self.world, &self.window, now);
+        let verdicts = self.judge.judge(now);
         let step = incident::step(&self.incidents, &verdicts, self.policy, now);
         self.incidents = step.incidents;
         let planned = self.letters(&step.changes, now);
@@ -74,7 +71,7 @@ impl Rounds {
             step.changes.into_iter().map(|change| change.incident).filter(|incident| incident.closed_at.is_some());
         view.send_modify(|view| {
             view.at = Some(now);
-            view.sentences = verdicts.iter().map(|verdict| words::sentence(&self.world, verdict)).collect();
+            view.sentences = verdicts.iter().map(|verdict| words::sentence(self.judge.world(), verdict)).collect();
             view.verdicts = verdicts;
             view.incidents = self.incidents.current().cloned().collect();
             view.store = keeper.health();
@@ -85,7 +82,7 @@ impl Rounds {
 
     fn letters(&self, changes: &[Change], now: Timestamp) -> notify::Planned {
         let muted = |subject: &Subject| world::muted(&self.plan, subject, now);
-        let audience = Audience { world: &self.world, routes: &self.routes, muted: &muted };
+        let audience = Audience { world: self.judge.world(), routes: &self.routes, muted: &muted };
         let open: Vec<Incident> = self.incidents.open().filter(|incident| incident.muted).cloned().collect();
         notify::plan(changes, &open, &audience, now)
     }
@@ -98,11 +95,11 @@ impl Rounds {
                 Transition::Opened => {
                     metrics.incident_opened(&incident.subject.party, incident.cause);
                     let note = amended.iter().find(|one| one.id == incident.id).and_then(|one| one.note.as_deref());
-                    let said = words::opening(&self.world, incident).headline;
+                    let said = words::opening(self.judge.world(), incident).headline;
                     tracing::warn!(incident = id, note, "{said}");
                 }
                 Transition::Closed => {
-                    tracing::info!(incident = id, "{}", words::closing(&self.world, incident).headline);
+                    tracing::info!(incident = id, "{}", words::closing(self.judge.world(), incident).headline);
                 }
                 Transition::None if incident.note.is_some() => {
                     tracing::info!(incident = id, note = incident.note, "incident ended");
@@ -114,7 +111,7 @@ impl Rounds {
     }
 
     fn say_controls(&mut self, now: Timestamp) {
-        let silent = attribution::silent_controls(&self.world, &self.window, now);
+        let silent = self.judge.silent_controls(now);
         for (subject, region) in silent.difference(&self.silent_controls) {
             tracing::info!(control = %subject, region = &**region, "a control is down by itself: nobody's verdict");
         }

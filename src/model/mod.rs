@@ -9,6 +9,7 @@ mod outcome;
 mod party;
 mod phase;
 mod secret;
+mod sighting;
 mod verdict;
 
 pub use failure::{Failure, Kind};
@@ -20,6 +21,7 @@ pub use outcome::Outcome;
 pub use party::{PartyKind, Subject, Vantage};
 pub use phase::{Phase, PhaseTimes};
 pub use secret::Secret;
+pub use sighting::Sighting;
 pub use verdict::{Cause, Verdict};
 
 /// An instant on the wall clock, in UTC. Durations never come from subtracting two of these.

@@ -10,11 +10,11 @@ use std::{
 
 use serde::Deserialize;
 use usoryou::{
-    attribution::{Window, World, WorldParty, WorldProbe, judge},
+    attribution::{Judge, World, WorldParty, WorldProbe},
     incident::{self, Incidents, Policy},
     model::{
-        Cause, Connection, Failure, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Subject, Timestamp,
-        Vantage, Verdict, observation_id, round_of,
+        Cause, Connection, Failure, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Sighting, Subject,
+        Timestamp, Vantage, Verdict, observation_id, round_of,
     },
     notify::{self, Audience, Hears},
 };
@@ -188,16 +188,15 @@ impl Scenario {
 
     /// Plays the story and says what was judged at the seconds asked for, and every headline.
     fn play(&self) -> (Vec<(i64, Verdict)>, Vec<String>) {
-        let (world, mut window, mut incidents) = (self.world(), Window::default(), Incidents::default());
+        let (world, mut judge, mut incidents) = (self.world(), Judge::new(self.world()), Incidents::default());
         let routes = [Hears { channel: "support".into(), party: None }];
         let (mut judged, mut headlines) = (vec![], vec![]);
         for second in 0..self.lasts {
             let now = beginning() + chrono::Duration::seconds(second);
             for seen in self.seen(second) {
-                window.absorb(&seen, now);
+                judge.absorb(&Sighting::from(&seen), now);
             }
-            window.prune(&world, now);
-            let verdicts = judge(&world, &window, now);
+            let verdicts = judge.judge(now);
             let step = incident::step(&incidents, &verdicts, Policy { open_after: 3, close_after: 5 }, now);
             incidents = step.incidents;
             let muted = |subject: &Subject| {

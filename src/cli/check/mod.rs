@@ -15,12 +15,12 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{Common, Exit, Stopped, paint::Paint};
 use crate::{
-    attribution,
+    attribution::Judge,
     config::{Plan, Probe},
     engine::{Due, Observer},
     hub,
     metrics::{Format, Metrics, ProbeLabels},
-    model::{Cause, Observation, Outcome, Verdict},
+    model::{Cause, Observation, Outcome, Sighting, Verdict},
     notify::words,
     protocol::Span,
 };
@@ -264,12 +264,11 @@ fn prometheus(seen: &[Observation]) -> Result<String, String> {
 /// The verdicts that one look from here allows.
 fn judge(plan: &Plan, seen: &[Observation]) -> Vec<Verdict> {
     let now = chrono::Utc::now();
-    let world = hub::world(plan);
-    let mut window = attribution::Window::default();
+    let mut judge = Judge::new(hub::world(plan));
     for observation in seen {
-        window.absorb(observation, now);
+        judge.absorb(&Sighting::from(observation), now);
     }
-    attribution::judge(&world, &window, now)
+    judge.judge(now)
 }
 
 fn exit(seen: &[Observation], verdicts: &[Verdict]) -> Exit {
