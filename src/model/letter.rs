@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Timestamp;
+use super::{Incident, Timestamp};
 
 /// A notification on its way to one channel.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Letter {
     /// Unique for (channel, incident, change): what makes saying it twice impossible.
     pub key: String,
@@ -21,6 +21,10 @@ pub struct Letter {
     pub good_news: bool,
     /// When what it says happened.
     pub at: Timestamp,
+    /// The incidents that it is about, as they were then: facts for channels that machines read. Empty in letters of an
+    /// earlier version.
+    #[serde(default)]
+    pub about: Vec<Incident>,
 }
 
 /// What became of one attempt to deliver a letter.

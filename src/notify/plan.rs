@@ -96,5 +96,6 @@ fn letter(incident: &Incident, channel: &Arc<str>, change: &str, text: &words::W
         lines: text.lines.clone(),
         good_news: change == "closed",
         at,
+        about: vec![incident.clone()],
     }
 }

@@ -42,6 +42,7 @@ fn letter(headline: &str, lines: &[&str]) -> Letter {
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
         good_news: false,
         at: crate::model::Timestamp::default(),
+        about: Vec::new(),
     }
 }
 

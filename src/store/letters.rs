@@ -14,7 +14,7 @@ const LONGEST_WAIT: chrono::Duration = chrono::Duration::hours(2);
 pub struct LetterId(i64);
 
 /// A letter that this process has taken to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
     /// Its number.
     pub id: LetterId,
@@ -25,7 +25,7 @@ pub struct Claimed {
 }
 
 /// What a channel has to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Next {
     /// Send this one.
     Letter(Box<Claimed>),
@@ -36,7 +36,7 @@ pub enum Next {
 }
 
 /// What was found of the time before a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Resumed {
     /// Letters that cannot have arrived, or not for all we know: they are sent (again).
     pub again: Vec<Letter>,

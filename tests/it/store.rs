@@ -30,6 +30,7 @@ fn letter(channel: &str, incident: &str, change: &str) -> Letter {
         headline: format!("{incident} {change}"),
         lines: vec!["line".to_owned()],
         good_news: change == "closed",
+        about: Vec::new(),
         at: at(0),
     }
 }
