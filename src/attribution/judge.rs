@@ -260,6 +260,8 @@ const fn blank(subject: Subject, at: Timestamp) -> Verdict {
         alternatives: vec![],
         because_of: None,
         evidence: vec![],
+        page_says: None,
+        people_notice: None,
         round: 0,
     }
 }

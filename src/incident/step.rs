@@ -106,6 +106,8 @@ impl Step {
             told: vec![],
             muted: false,
             note: None,
+            admitted_at: None,
+            admission: None,
         };
         self.incidents.current.insert(verdict.subject.clone(), incident);
         if policy.open_after <= 1 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cause, Subject, Timestamp, Verdict};
+use super::{Admission, Cause, Subject, Timestamp, Verdict};
 
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -103,4 +103,10 @@ pub struct Incident {
     /// What is special about it, for people: muted by a planned window, closed because its probes are gone.
     #[serde(default)]
     pub note: Option<String>,
+    /// When the party first said so itself; before the onset when it was ahead of us.
+    #[serde(default)]
+    pub admitted_at: Option<Timestamp>,
+    /// What it said then.
+    #[serde(default)]
+    pub admission: Option<Admission>,
 }

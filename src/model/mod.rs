@@ -1,6 +1,7 @@
 //! The words: parties, phases, failures, observations, verdicts. Owns the glossary as types; knows no IO, no async and no YAML.
 
 mod failure;
+mod feed;
 mod id;
 mod incident;
 mod letter;
@@ -13,6 +14,7 @@ mod sighting;
 mod verdict;
 
 pub use failure::{Failure, Kind};
+pub use feed::{Admission, AdmissionKind, FeedState, FeedWord};
 pub use id::{observation_id, round_of};
 pub use incident::{Incident, IncidentState, Transition};
 pub use letter::{Delivered, Letter};

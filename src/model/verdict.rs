@@ -80,6 +80,12 @@ pub struct Verdict {
     /// Evidence as sentences for people.
     #[serde(default)]
     pub evidence: Vec<String>,
+    /// What the party's status page says of it, as a sentence; nothing when there is none or it cannot be read.
+    #[serde(default)]
+    pub page_says: Option<String>,
+    /// What people with a real client notice of it, as a sentence.
+    #[serde(default)]
+    pub people_notice: Option<String>,
     /// Number of the newest round that the verdict rests on, counted in the subject's shortest interval: the newest bad
     /// round of a bad verdict; of a good one, the round that everything that had failed has come through.
     pub round: i64,

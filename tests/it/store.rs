@@ -50,6 +50,8 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         alternatives: vec![],
         because_of: None,
         evidence: vec![],
+        page_says: None,
+        people_notice: None,
         round: 1,
     };
     Incident {
@@ -68,6 +70,8 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         told: vec![],
         muted: false,
         note: None,
+        admitted_at: None,
+        admission: None,
     }
 }
 
