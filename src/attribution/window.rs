@@ -60,6 +60,8 @@ pub enum Absorbed {
     Absurd,
     /// No room for another cell.
     Full,
+    /// A confirmation of a round, not a round.
+    Confirmation,
 }
 
 /// The last minutes of every cell.
@@ -73,11 +75,14 @@ impl Window {
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         let absorbed = self.try_absorb(seen, now);
-        self.ignored += u64::from(absorbed != Absorbed::Taken);
+        self.ignored += u64::from(!matches!(absorbed, Absorbed::Taken | Absorbed::Confirmation));
         absorbed
     }
 
     fn try_absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
+        if seen.varied.is_some() {
+            return Absorbed::Confirmation;
+        }
         if seen.scheduled_at > now + AHEAD {
             return Absorbed::Absurd;
         }

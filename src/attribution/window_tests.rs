@@ -33,6 +33,15 @@ fn what_cannot_be_believed_is_counted_and_ignored() {
 }
 
 #[test]
+fn a_confirmation_is_no_round() {
+    let mut window = Window::default();
+    let confirmation = Observation { varied: Some(crate::model::Varied::Address), ..seen("a", 0) };
+    assert_eq!(window.absorb(&Sighting::from(&confirmation), now()), Absorbed::Confirmation);
+    assert_eq!(window.absorb(&Sighting::from(&seen("a", 0)), now()), Absorbed::Taken);
+    assert_eq!(window.ignored(), 0);
+}
+
+#[test]
 fn connections_and_vantage_points_are_cells_of_their_own() {
     let mut window = Window::default();
     let mut warm = seen("a", 0);

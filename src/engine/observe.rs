@@ -134,6 +134,7 @@ impl Observer {
             build: Arc::clone(&self.build),
             config: Arc::clone(&self.config),
             credential: None,
+            varied: None,
             received_at: None,
         };
         Seen { observation, gauges: attempt.gauges }

@@ -11,6 +11,7 @@ mod party;
 mod phase;
 mod secret;
 mod sighting;
+mod varied;
 mod verdict;
 
 pub use failure::{Failure, Kind};
@@ -24,6 +25,7 @@ pub use party::{PartyKind, Subject, Vantage};
 pub use phase::{Phase, PhaseTimes};
 pub use secret::Secret;
 pub use sighting::Sighting;
+pub use varied::Varied;
 pub use verdict::{Cause, Verdict};
 
 /// An instant on the wall clock, in UTC. Durations never come from subtracting two of these.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{Failure, Outcome, PhaseTimes, Timestamp};
+use super::{Failure, Outcome, PhaseTimes, Timestamp, Varied};
 
 /// Whether the attempt opened its own connection or used one that was open already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -141,6 +141,10 @@ pub struct Observation {
     /// Which credential was used, by its name, never its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<Arc<str>>,
+    /// Set when it is a confirmation: made right after a round that failed, with this one thing otherwise. It explains
+    /// that round and is no round itself: it counts in no figure of runs, in no availability, in no series of rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub varied: Option<Varied>,
     /// When a hub took it, in files that carry that.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_millis_opt")]
     pub received_at: Option<Timestamp>,

@@ -1,7 +1,7 @@
 //! An observation as judging needs it: borrowed from wherever it was read, so that stored history can be judged again at
 //! the speed at which it can be read. Must not know where it comes from.
 
-use super::{Connection, Failure, Kind, Observation, Outcome, Phase, Timestamp};
+use super::{Connection, Failure, Kind, Observation, Outcome, Phase, Timestamp, Varied};
 
 /// The part of an [`Observation`] that whose fault it is depends on. Times spent are in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Sighting<'a> {
     pub config: &'a str,
     /// Which credential was used, by its name.
     pub credential: Option<&'a str>,
+    /// Set when it confirms a round instead of being one.
+    pub varied: Option<Varied>,
 }
 
 impl Sighting<'_> {
@@ -74,6 +76,7 @@ impl<'a> From<&'a Observation> for Sighting<'a> {
             build: &seen.build,
             config: &seen.config,
             credential: seen.credential.as_deref(),
+            varied: seen.varied,
         }
     }
 }

@@ -182,6 +182,7 @@ impl Scenario {
             build: "".into(),
             config: "".into(),
             credential: None,
+            varied: None,
             received_at: None,
         })
     }

@@ -170,6 +170,7 @@ pub fn observation(probe: &str, party: &str, region: &str, at: chrono::DateTime<
         build: "test".into(),
         config: "".into(),
         credential: None,
+        varied: None,
         received_at: None,
     }
 }
