@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 
 use super::{
-    Alerts, Keep, Maintenance, Party, Plan, Probe, Route, VantageOverrides,
+    Alerts, Keep, Maintenance, Party, Plan, Probe, VantageOverrides,
     at::At,
     fault::{Fault, did_you_mean},
     file::{File, MaintenanceFile, ProbeFile},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     model::{Subject, Vantage},
     net::Net,
-    notify::ChannelFile,
+    notify::{ChannelFile, Habits, Hears},
     protocol::Problem,
 };
 
@@ -129,15 +129,28 @@ impl Workshop<'_> {
         for channel in alerts.channels.values() {
             self.review(channel);
         }
+        let words = |words: &super::at::Several<String>| words.values(|word| Arc::from(word.as_str()));
         let route = |route: &super::file::RouteFile| {
-            let party = route.party.as_ref().map(|party| party.value.as_str().into());
-            Some(Route { to: route.to.as_ref()?.value.as_str().into(), party })
+            let mut to = words(route.to.as_ref()?).into_iter();
+            let severities = route.severity.values(|severity| *severity);
+            Some(Hears {
+                channel: to.next()?,
+                fallbacks: to.collect(),
+                parties: words(&route.party),
+                products: words(&route.product),
+                causes: route.cause.values(|cause| *cause),
+                severities: if severities.is_empty() { Hears::SEVERITIES.to_vec() } else { severities },
+            })
         };
         Alerts {
             open_after: alerts.open_after.as_ref().map_or(3, |count| count.value),
             close_after: alerts.close_after.as_ref().map_or(5, |count| count.value),
             channels: alerts.channels.iter().map(|(key, file)| (key.as_str().into(), file.value.clone())).collect(),
             routes: alerts.routes.iter().filter_map(route).collect(),
+            habits: Habits {
+                remind_every: alerts.remind_every.as_ref().map(|every| every.value.0),
+                digest_from: alerts.digest_from.as_ref().map_or(Habits::default().digest_from, |n| n.value as usize),
+            },
         }
     }
 

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::at::At;
+use super::at::{At, Several};
 use crate::{
-    model::{PartyKind, Secret},
+    model::{Cause, PartyKind, Secret, Severity},
     notify::ChannelFile,
     protocol::{CheckFile, Span},
 };
@@ -122,6 +122,11 @@ pub(super) struct AlertsFile {
     /// Good rounds in a row before it closes (5).
     #[schemars(range(min = 1, max = 1000))]
     pub(super) close_after: Option<At<u32>>,
+    /// From one reminder of an open incident to the next (none).
+    pub(super) remind_every: Option<At<Span>>,
+    /// From so many incidents at once they are told in one message (4).
+    #[schemars(range(min = 2, max = 1000))]
+    pub(super) digest_from: Option<At<u32>>,
     /// Ways to tell people, by name.
     pub(super) channels: BTreeMap<String, At<ChannelFile>>,
     /// Who hears of what.
@@ -132,13 +137,23 @@ pub(super) struct AlertsFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteFile {
-    /// Name of a channel.
+    /// Name of a channel; of several, the first, and when it has been out of reach for two minutes the next.
     #[serde(default, deserialize_with = "given")]
     #[schemars(required)]
-    pub(super) to: Option<At<String>>,
-    /// Only incidents of this party.
+    pub(super) to: Option<Several<String>>,
+    /// Only incidents of this party, or one of these.
     #[serde(default)]
-    pub(super) party: Option<At<String>>,
+    pub(super) party: Several<String>,
+    /// Only incidents of this product, or one of these.
+    #[serde(default)]
+    pub(super) product: Several<String>,
+    /// Only incidents of this cause, or one of these.
+    #[serde(default)]
+    pub(super) cause: Several<Cause>,
+    /// Only incidents of this severity, or one of these (`[critical, warning]`). `critical`: our service or a provider is
+    /// down. `warning`: one region's way, a vantage point, or nobody can tell. `degraded`: slow, with nothing down.
+    #[serde(default)]
+    pub(super) severity: Several<Severity>,
 }
 
 /// A planned window that repeats.

@@ -26,7 +26,7 @@ mod wrong;
 use std::{io::Read as _, path::Path, sync::Arc};
 
 pub use mistake::{Mistake, Mistakes, Place, Severity};
-pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe, Route};
+pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe};
 
 use self::{
     build::Workshop, credentials::without_credentials, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     model::{PartyKind, Subject, Timestamp, Vantage},
-    notify::ChannelFile,
+    notify::{ChannelFile, Habits, Hears},
     protocol::{Check, CheckFile},
 };
 
@@ -71,16 +71,9 @@ pub struct Alerts {
     /// Channels by name.
     pub channels: BTreeMap<Arc<str>, ChannelFile>,
     /// Who hears of what.
-    pub routes: Vec<Route>,
-}
-
-/// Who hears of what: all filters that are given must match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Channel.
-    pub to: Arc<str>,
-    /// Only this party.
-    pub party: Option<Arc<str>>,
+    pub routes: Vec<Hears>,
+    /// How often to speak.
+    pub habits: Habits,
 }
 
 /// A planned window that repeats.

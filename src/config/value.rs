@@ -8,7 +8,7 @@ use serde::{
 
 use super::{
     access::{Choice, Entries, Items, Placed},
-    at::AT,
+    at::{AT, SEVERAL},
     decode::{Decoder, listed},
     fault::{Fault, did_you_mean},
     tree::{Content, Entry, Id, Scalar},
@@ -196,6 +196,11 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Wrong> {
         match name {
             AT => self.here(visitor.visit_seq(Placed { value: self, next: 0 })),
+            SEVERAL => match self.content() {
+                Content::List(_) => self.deserialize_seq(visitor),
+                Content::Scalar(scalar) if scalar.is_null() => self.deserialize_seq(visitor),
+                _ => self.here(visitor.visit_seq(Items { value: self, items: vec![self.id].into_iter() })),
+            },
             SECRET => {
                 self.decoder.looked_at(self.id, true);
                 self.here(visitor.visit_newtype_struct(Self { secret: true, ..self }))

@@ -109,6 +109,7 @@ fn plan(probes: &[Arc<Probe>], concurrency: usize) -> Arc<Plan> {
             close_after: 5,
             channels: std::collections::BTreeMap::new(),
             routes: Vec::new(),
+            habits: crate::notify::Habits::default(),
         },
         maintenance: Vec::new(),
         keep: Keep { age: SECOND, bytes: 0 },

@@ -11,13 +11,12 @@ use crate::{
     incident::{self, Change, Incidents, Policy},
     metrics::Metrics,
     model::{Incident, Observation, Sighting, Subject, Timestamp, Transition},
-    notify::{self, Audience, Hears, words},
+    notify::{self, Audience, words},
 };
 
 pub(super) struct Rounds {
     plan: Arc<Plan>,
     judge: Judge,
-    routes: Vec<Hears>,
     policy: Policy,
     incidents: Incidents,
     /// Controls that are down by themselves: a line in the log when that changes.
@@ -29,7 +28,6 @@ impl Rounds {
         let mut rounds = Self {
             plan: plan.clone(),
             judge: Judge::new(world::world(plan)),
-            routes: world::routes(plan),
             policy: world::policy(plan),
             incidents,
             silent_controls: BTreeSet::new(),
@@ -44,7 +42,6 @@ impl Rounds {
     pub(super) fn adopt(&mut self, plan: &Arc<Plan>) {
         self.plan = plan.clone();
         self.judge.adopt(world::world(plan));
-        self.routes = world::routes(plan);
         self.policy = world::policy(plan);
     }
 
@@ -81,10 +78,11 @@ impl Rounds {
     }
 
     fn letters(&self, changes: &[Change], now: Timestamp) -> notify::Planned {
-        let muted = |subject: &Subject| world::muted(&self.plan, subject, now);
-        let audience = Audience { world: self.judge.world(), routes: &self.routes, muted: &muted };
-        let open: Vec<Incident> = self.incidents.open().filter(|incident| incident.muted).cloned().collect();
-        notify::plan(changes, &open, &audience, now)
+        let muted = |incident: &Incident| world::muted(&self.plan, incident, now);
+        let alerts = &self.plan.alerts;
+        let world = self.judge.world();
+        let audience = Audience { world, routes: &alerts.routes, muted: &muted, habits: alerts.habits };
+        notify::plan(changes, &self.incidents, &audience, now)
     }
 
     /// The log says of each incident what people are told, also when there is no channel to tell them by.

@@ -6,8 +6,8 @@ use crate::{
     attribution::{World, WorldParty, WorldProbe},
     config::Plan,
     incident::Policy,
-    model::{Subject, Timestamp},
-    notify::{Hears, Roster},
+    model::{Incident, Timestamp},
+    notify::Roster,
 };
 
 /// Parties and probes as far as judging is concerned.
@@ -28,18 +28,14 @@ pub(super) fn roster(plan: &Plan) -> Roster {
     Arc::new(plan.alerts.channels.clone())
 }
 
-pub(super) fn routes(plan: &Plan) -> Vec<Hears> {
-    plan.alerts.routes.iter().map(|route| Hears { channel: route.to.clone(), party: route.party.clone() }).collect()
-}
-
 pub(super) fn policy(plan: &Plan) -> Policy {
     Policy { open_after: plan.alerts.open_after, close_after: plan.alerts.close_after }
 }
 
-/// The note of the planned window that covers a subject at an instant.
-pub(super) fn muted(plan: &Plan, subject: &Subject, at: Timestamp) -> Option<Arc<str>> {
+/// Why nobody is to be told of an incident at an instant.
+pub(super) fn muted(plan: &Plan, incident: &Incident, at: Timestamp) -> Option<String> {
     plan.maintenance
         .iter()
-        .find(|window| window.party == subject.party && window.covers(at))
-        .map(|window| window.note.clone())
+        .find(|window| window.party == incident.subject.party && window.covers(at))
+        .map(|window| format!("planned window ({})", window.note))
 }

@@ -95,6 +95,7 @@ impl Step {
             subject: verdict.subject.clone(),
             state: IncidentState::Suspected,
             cause: verdict.cause,
+            severity: verdict.severity(),
             onset,
             opened_at: None,
             recovered_at: None,
@@ -108,6 +109,12 @@ impl Step {
             note: None,
             admitted_at: None,
             admission: None,
+            flaps: 0,
+            turning: None,
+            history: vec![],
+            told_at: None,
+            owed: None,
+            digest: None,
         };
         self.incidents.current.insert(verdict.subject.clone(), incident);
         if policy.open_after <= 1 {

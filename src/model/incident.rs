@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Admission, Cause, Subject, Timestamp, Verdict};
+use super::{Admission, Cause, Severity, Subject, Timestamp, Verdict};
 
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -75,6 +75,9 @@ pub struct Incident {
     pub state: IncidentState,
     /// The cause as last told.
     pub cause: Cause,
+    /// The severity as last told.
+    #[serde(default)]
+    pub severity: Severity,
     /// When the first bad observation was due.
     pub onset: Timestamp,
     /// When it opened.
@@ -100,7 +103,7 @@ pub struct Incident {
     /// It opened in a planned window and nobody was told, so that whoever plans letters looks at it again.
     #[serde(default)]
     pub muted: bool,
-    /// What is special about it, for people: muted by a planned window, closed because its probes are gone.
+    /// What is special about it, for people: muted by a planned window or a silence, closed because its probes are gone.
     #[serde(default)]
     pub note: Option<String>,
     /// When the party first said so itself; before the onset when it was ahead of us.
@@ -109,4 +112,72 @@ pub struct Incident {
     /// What it said then.
     #[serde(default)]
     pub admission: Option<Admission>,
+    /// How often it has come back after it seemed to be over.
+    #[serde(default)]
+    pub flaps: u32,
+    /// Another cause or severity that has been seen, and has not held for long enough to say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turning: Option<Turning>,
+    /// What happened to it, oldest first; bounded.
+    #[serde(default)]
+    pub history: Vec<Moment>,
+    /// The last word to those who were told: what a reminder is counted from.
+    #[serde(default)]
+    pub told_at: Option<Timestamp>,
+    /// A word that waits for others to be said together with it, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Owed>,
+    /// The incident that names the digest in which this one was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Arc<str>>,
+}
+
+/// Something that happened to an incident.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub transition: Transition,
+    /// Whose fault it was held to be from then on.
+    pub cause: Cause,
+    /// Whose fault it was held to be before, when that changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Cause>,
+    /// What is special about it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A verdict that differs from what was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Turning {
+    /// The other cause.
+    pub cause: Cause,
+    /// The other severity.
+    pub severity: Severity,
+    /// Rounds in a row in which it was so.
+    pub rounds: u32,
+}
+
+/// A word that is still to be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Owed {
+    /// Of what.
+    pub word: Transition,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Incident {
+    /// Moments that are kept: more would make every write of it large.
+    pub const MOMENTS: usize = 50;
+
+    /// Adds to the history. When that is full the oldest but for the beginning goes.
+    pub fn remember(&mut self, moment: Moment) {
+        if self.history.len() >= Self::MOMENTS {
+            self.history.remove(2);
+        }
+        self.history.push(moment);
+    }
 }

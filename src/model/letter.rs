@@ -2,17 +2,58 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Incident, Timestamp};
+use super::{Cause, Incident, Timestamp};
+
+/// What a letter says of its incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterKind {
+    /// It has opened.
+    #[default]
+    Opened,
+    /// It is another now than was told: another cause, more severe, open again, flapping.
+    Updated,
+    /// It is still open.
+    Reminder,
+    /// It is over.
+    Closed,
+    /// A sample, or something else that is about no incident's state.
+    Note,
+}
+
+impl LetterKind {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Updated => "updated",
+            Self::Reminder => "reminder",
+            Self::Closed => "closed",
+            Self::Note => "note",
+        }
+    }
+}
 
 /// A notification on its way to one channel.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Letter {
     /// Unique for (channel, incident, change): what makes saying it twice impossible.
     pub key: String,
     /// Channel's name.
     pub channel: Arc<str>,
-    /// Incident that it is about.
+    /// Channels that get it, in this order, when the one before has been out of reach for a while.
+    #[serde(default)]
+    pub fallbacks: Vec<Arc<str>>,
+    /// Incident that it is about; of a digest the one that names it: all letters with the same incident are one thread.
     pub incident: Arc<str>,
+    /// What it says of the incident.
+    #[serde(default)]
+    pub kind: LetterKind,
+    /// It only changes the look of what was said before. A channel that can edit its message does so and says nothing
+    /// new; any other channel takes it without a word.
+    #[serde(default)]
+    pub edits: bool,
     /// The answer, one sentence.
     pub headline: String,
     /// What follows it: lines of evidence and consequence.
@@ -25,6 +66,9 @@ pub struct Letter {
     /// earlier version.
     #[serde(default)]
     pub about: Vec<Incident>,
+    /// Whose fault was told before, when that has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Cause>,
 }
 
 /// What became of one attempt to deliver a letter.

@@ -10,21 +10,25 @@ mod outcome;
 mod party;
 mod phase;
 mod secret;
+mod severity;
 mod sighting;
+mod silence;
 mod varied;
 mod verdict;
 
 pub use failure::{Failure, Kind};
 pub use feed::{Admission, AdmissionKind, FeedState, FeedWord};
 pub use id::{observation_id, round_of};
-pub use incident::{Incident, IncidentState, Transition};
-pub use letter::{Delivered, Letter};
+pub use incident::{Incident, IncidentState, Moment, Owed, Transition, Turning};
+pub use letter::{Delivered, Letter, LetterKind};
 pub use observation::{Connection, Observation, TcpFacts, TlsFacts};
 pub use outcome::Outcome;
 pub use party::{PartyKind, Subject, Vantage};
 pub use phase::{Phase, PhaseTimes};
 pub use secret::Secret;
+pub use severity::Severity;
 pub use sighting::Sighting;
+pub use silence::Silence;
 pub use varied::Varied;
 pub use verdict::{Cause, Verdict};
 

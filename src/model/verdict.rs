@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Subject, Timestamp};
+use super::{Failure, Severity, Subject, Timestamp};
 
 /// Whose fault a failure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Nothing worth saying.
@@ -102,5 +104,15 @@ impl Verdict {
     #[must_use]
     pub fn is_bad(&self) -> bool {
         self.cause != Cause::Ok
+    }
+
+    /// How bad it is for those who are told.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        match self.cause {
+            _ if self.degraded => Severity::Degraded,
+            Cause::Us | Cause::Them => Severity::Critical,
+            Cause::Ok | Cause::Path | Cause::Probe | Cause::Unknown => Severity::Warning,
+        }
     }
 }

@@ -9,7 +9,7 @@ pub mod words;
 
 pub use channel::{Channel, Delivered, HandingOver, Letter};
 pub use outbox::{Outbox, Patience, Roster};
-pub use plan::{Audience, Hears, Planned, plan};
+pub use plan::{Audience, Habits, Hears, Planned, plan};
 
 use std::sync::Arc;
 

@@ -60,6 +60,10 @@ impl Slack {
     }
 
     async fn send(&self, letter: &Letter, handing_over: HandingOver) -> Delivered {
+        if letter.edits {
+            // A webhook cannot edit what it said.
+            return Delivered::Taken;
+        }
         let Some(webhook) = self.webhook.clone() else {
             return match handing_over.await {
                 Ok(()) => Delivered::Taken,

@@ -41,8 +41,7 @@ fn letter(headline: &str, lines: &[&str]) -> Letter {
         headline: headline.to_owned(),
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
         good_news: false,
-        at: crate::model::Timestamp::default(),
-        about: Vec::new(),
+        ..Letter::default()
     }
 }
 

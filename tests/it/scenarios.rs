@@ -13,10 +13,10 @@ use usoryou::{
     attribution::{Judge, World, WorldParty, WorldProbe},
     incident::{self, Incidents, Policy},
     model::{
-        Cause, Connection, Failure, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Sighting, Subject,
-        Timestamp, Vantage, Verdict, observation_id, round_of,
+        Cause, Connection, Failure, Incident, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Sighting,
+        Subject, Timestamp, Vantage, Verdict, observation_id, round_of,
     },
-    notify::{self, Audience, Hears},
+    notify::{self, Audience, Habits, Hears},
 };
 
 #[derive(Deserialize)]
@@ -190,7 +190,7 @@ impl Scenario {
     /// Plays the story and says what was judged at the seconds asked for, and every headline.
     fn play(&self) -> (Vec<(i64, Verdict)>, Vec<String>) {
         let (world, mut judge, mut incidents) = (self.world(), Judge::new(self.world()), Incidents::default());
-        let routes = [Hears { channel: "support".into(), party: None }];
+        let routes = [Hears::all("support")];
         let (mut judged, mut headlines) = (vec![], vec![]);
         for second in 0..self.lasts {
             let now = beginning() + chrono::Duration::seconds(second);
@@ -200,13 +200,13 @@ impl Scenario {
             let verdicts = judge.judge(now);
             let step = incident::step(&incidents, &verdicts, Policy { open_after: 3, close_after: 5 }, now);
             incidents = step.incidents;
-            let muted = |subject: &Subject| {
-                let covers = |one: &&Planned| one.party == subject.party && (one.from..one.until).contains(&second);
-                self.maintenance.iter().find(covers).map(|one| one.note.clone())
+            let muted = |incident: &Incident| {
+                let party = &incident.subject.party;
+                let covers = |one: &&Planned| one.party == *party && (one.from..one.until).contains(&second);
+                self.maintenance.iter().find(covers).map(|one| format!("planned window ({})", one.note))
             };
-            let open: Vec<_> = incidents.open().cloned().collect();
-            let audience = Audience { world: &world, routes: &routes, muted: &muted };
-            let planned = notify::plan(&step.changes, &open, &audience, now);
+            let audience = Audience { world: &world, routes: &routes, muted: &muted, habits: Habits::default() };
+            let planned = notify::plan(&step.changes, &incidents, &audience, now);
             planned.amended.iter().for_each(|incident| incidents.amend(incident));
             headlines.extend(planned.letters.iter().map(|letter| format!("{second} {}", letter.headline)));
             judged.extend(verdicts.into_iter().map(|verdict| (second, verdict)));

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use usoryou::{
-    model::{Cause, Delivered, Incident, IncidentState, Letter, Observation, Subject, Verdict},
+    model::{Cause, Delivered, Incident, IncidentState, Letter, Observation, Severity, Subject, Verdict},
     store::{Claimed, Next, Store, StoreError, Wanted},
 };
 
@@ -32,6 +32,7 @@ fn letter(channel: &str, incident: &str, change: &str) -> Letter {
         good_news: change == "closed",
         about: Vec::new(),
         at: at(0),
+        ..Letter::default()
     }
 }
 
@@ -72,6 +73,13 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         note: None,
         admitted_at: None,
         admission: None,
+        severity: Severity::Critical,
+        flaps: 0,
+        turning: None,
+        history: vec![],
+        told_at: None,
+        owed: None,
+        digest: None,
     }
 }
 

@@ -20,8 +20,13 @@ pub(super) fn everything_is_used(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
         faults.push(Fault::warning(at, format!("no probe looks at `{key}`: nothing will ever be said of it")));
     }
     let alerts = &facts.file.alerts;
-    let told: BTreeSet<&str> =
-        alerts.routes.iter().filter_map(|route| route.to.as_ref()).map(|to| to.value.as_str()).collect();
+    let told: BTreeSet<&str> = alerts
+        .routes
+        .iter()
+        .filter_map(|route| route.to.as_ref())
+        .flat_map(|to| to.iter())
+        .map(|to| to.value.as_str())
+        .collect();
     for (key, channel) in alerts.channels.iter().filter(|(key, _)| !told.contains(key.as_str())) {
         let at = facts.tree.place(channel.id);
         faults.push(

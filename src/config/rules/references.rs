@@ -14,7 +14,7 @@ pub(super) fn parties_exist(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let parties = facts.file.parties.iter().flatten();
     let dependencies = parties.flat_map(|(_, party)| &party.value.depends_on);
     let named = facts.probes().filter_map(|probe| probe.value.party.as_ref());
-    let routed = facts.file.alerts.routes.iter().filter_map(|route| route.party.as_ref());
+    let routed = facts.file.alerts.routes.iter().flat_map(|route| route.party.iter());
     let planned = facts.file.maintenance.iter().filter_map(|window| window.party.as_ref());
     for party in dependencies.chain(named).chain(routed).chain(planned) {
         unknown("party", party, &known, facts, faults);
@@ -23,7 +23,7 @@ pub(super) fn parties_exist(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
 
 pub(super) fn channels_exist(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let known = facts.written_keys(&["alerts", "channels"]);
-    for to in facts.file.alerts.routes.iter().filter_map(|route| route.to.as_ref()) {
+    for to in facts.file.alerts.routes.iter().flat_map(|route| route.to.iter().flat_map(|to| to.iter())) {
         unknown("channel", to, &known, facts, faults);
     }
 }

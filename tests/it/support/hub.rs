@@ -9,7 +9,7 @@ use tokio::{
 };
 use usoryou::{
     attribution::World,
-    config::{Party, Plan, Route},
+    config::{Party, Plan},
     hub::{self, Hub, Pace, View},
     metrics::{Format, Metrics},
     model::{
@@ -17,7 +17,7 @@ use usoryou::{
         round_of,
     },
     net::Trust,
-    notify::{self, ChannelFile, Patience},
+    notify::{self, ChannelFile, Hears, Patience},
     store::Store,
 };
 
@@ -71,7 +71,7 @@ pub fn world(webhook: &str) -> Plan {
     }
     let slack: ChannelFile = serde_json::from_value(serde_json::json!({"slack": {"webhook_url": webhook}})).unwrap();
     plan.alerts.channels = BTreeMap::from([("support".into(), slack)]);
-    plan.alerts.routes = vec![Route { to: "support".into(), party: None }];
+    plan.alerts.routes = vec![Hears::all("support")];
     plan
 }
 
