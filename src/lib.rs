@@ -7,7 +7,8 @@
 //! engine  schedule -> observe (protocol over net) -> Observation -> metrics, sink
 //! hub     Observation -> store, window -> attribution::judge -> incident::step -> notify::plan -> store.apply
 //! notify  outbox -> channel (Slack)
-//! web     /metrics /probe /api    cli  run check validate demo
+//! replay  stored observations -> the same course again -> what would have been said
+//! web     /metrics /probe /api    cli  run check validate replay demo
 //! ```
 //!
 //! A failed target is data, never an `Err`; an `Err` means our own fault and becomes `Outcome::Inconclusive`. Probing
@@ -25,5 +26,6 @@ pub mod model;
 pub mod net;
 pub mod notify;
 pub mod protocol;
+pub mod replay;
 pub mod store;
 pub mod web;

@@ -4,6 +4,7 @@
 //! Three tasks that never wait for each other: this one takes and judges in memory; the keeper writes to the store as
 //! soon as the store can; the outbox sends. A store that fails therefore stops neither judging nor probing.
 
+mod course;
 mod keeper;
 mod rounds;
 mod view;
@@ -19,6 +20,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
+pub use course::{Course, Turn};
 pub use view::{StoreHealth, View};
 pub use world::world;
 

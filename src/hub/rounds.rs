@@ -1,37 +1,28 @@
-//! The state between two judgements, and one judgement: judge, step, plan, hand over to the keeper. Never waits.
+//! One judgement of the hub: through the course of things, then to the keeper, the figures, the log and the view. Never
+//! waits.
 
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 
-use super::{View, keeper::Keeper, world};
+use super::{Course, View, course::Turn, keeper::Keeper};
 use crate::{
-    attribution::Judge,
     config::Plan,
-    incident::{self, Change, Incidents, Policy},
+    incident::{Change, Incidents},
     metrics::Metrics,
     model::{Incident, Observation, Sighting, Subject, Timestamp, Transition},
-    notify::{self, Audience, words},
+    notify::words,
 };
 
 pub(super) struct Rounds {
-    plan: Arc<Plan>,
-    judge: Judge,
-    policy: Policy,
-    incidents: Incidents,
+    course: Course,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
 }
 
 impl Rounds {
     pub(super) fn new(plan: &Arc<Plan>, incidents: Incidents, remembered: &[Observation], now: Timestamp) -> Self {
-        let mut rounds = Self {
-            plan: plan.clone(),
-            judge: Judge::new(world::world(plan)),
-            policy: world::policy(plan),
-            incidents,
-            silent_controls: BTreeSet::new(),
-        };
+        let mut rounds = Self { course: Course::new(plan, incidents), silent_controls: BTreeSet::new() };
         for seen in remembered {
             rounds.absorb(seen, now);
         }
@@ -40,49 +31,31 @@ impl Rounds {
 
     /// Goes on under another plan; what was seen and what is open stays.
     pub(super) fn adopt(&mut self, plan: &Arc<Plan>) {
-        self.plan = plan.clone();
-        self.judge.adopt(world::world(plan));
-        self.policy = world::policy(plan);
+        self.course.adopt(plan);
     }
 
     pub(super) fn absorb(&mut self, seen: &Observation, now: Timestamp) {
-        self.judge.absorb(&Sighting::from(seen), now);
+        self.course.absorb(&Sighting::from(seen), now);
     }
 
     pub(super) fn judge(&mut self, keeper: &Keeper, view: &watch::Sender<View>, metrics: &Metrics, now: Timestamp) {
         let began = Instant::now();
-        let verdicts = self.judge.judge(now);
-        let step = incident::step(&self.incidents, &verdicts, self.policy, now);
-        self.incidents = step.incidents;
-        let planned = self.letters(&step.changes, now);
-        for amended in &planned.amended {
-            self.incidents.amend(amended);
-        }
-        self.say(&step.changes, &planned.amended, metrics);
+        let Turn { verdicts, changes, touched, dropped, planned } = self.course.turn(now);
+        self.say(&changes, &planned.amended, metrics);
         self.say_controls(now);
         metrics.verdicts(&verdicts);
-        metrics.incidents_open(self.incidents.open().count());
-        let touched = step.touched.into_iter().chain(planned.amended);
-        keeper.record(touched, step.dropped, planned.letters);
-        let closed =
-            step.changes.into_iter().map(|change| change.incident).filter(|incident| incident.closed_at.is_some());
+        metrics.incidents_open(self.course.incidents().open().count());
+        keeper.record(touched.into_iter().chain(planned.amended), dropped, planned.letters);
+        let closed = changes.into_iter().map(|change| change.incident).filter(|incident| incident.closed_at.is_some());
         view.send_modify(|view| {
             view.at = Some(now);
-            view.sentences = verdicts.iter().map(|verdict| words::sentence(self.judge.world(), verdict)).collect();
+            view.sentences = verdicts.iter().map(|verdict| words::sentence(self.course.world(), verdict)).collect();
             view.verdicts = verdicts;
-            view.incidents = self.incidents.current().cloned().collect();
+            view.incidents = self.course.incidents().current().cloned().collect();
             view.store = keeper.health();
             closed.for_each(|incident| view.close(incident));
         });
         metrics.hub_round(now, began.elapsed());
-    }
-
-    fn letters(&self, changes: &[Change], now: Timestamp) -> notify::Planned {
-        let muted = |incident: &Incident| world::muted(&self.plan, incident, now);
-        let alerts = &self.plan.alerts;
-        let world = self.judge.world();
-        let audience = Audience { world, routes: &alerts.routes, muted: &muted, habits: alerts.habits };
-        notify::plan(changes, &self.incidents, &audience, now)
     }
 
     /// The log says of each incident what people are told, also when there is no channel to tell them by.
@@ -93,11 +66,11 @@ impl Rounds {
                 Transition::Opened => {
                     metrics.incident_opened(&incident.subject.party, incident.cause);
                     let note = amended.iter().find(|one| one.id == incident.id).and_then(|one| one.note.as_deref());
-                    let said = words::opening(self.judge.world(), incident).headline;
+                    let said = words::opening(self.course.world(), incident).headline;
                     tracing::warn!(incident = id, note, "{said}");
                 }
                 Transition::Closed => {
-                    tracing::info!(incident = id, "{}", words::closing(self.judge.world(), incident).headline);
+                    tracing::info!(incident = id, "{}", words::closing(self.course.world(), incident).headline);
                 }
                 Transition::None if incident.note.is_some() => {
                     tracing::info!(incident = id, note = incident.note, "incident ended");
@@ -109,7 +82,7 @@ impl Rounds {
     }
 
     fn say_controls(&mut self, now: Timestamp) {
-        let silent = self.judge.silent_controls(now);
+        let silent = self.course.silent_controls(now);
         for (subject, region) in silent.difference(&self.silent_controls) {
             tracing::info!(control = %subject, region = &**region, "a control is down by itself: nobody's verdict");
         }

@@ -54,6 +54,32 @@ impl Sighting<'_> {
     }
 }
 
+impl Default for Sighting<'_> {
+    fn default() -> Self {
+        Self {
+            probe: "",
+            party: "",
+            product: None,
+            region: "",
+            node: "",
+            connection: Connection::Cold,
+            scheduled_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            outcome: Outcome::Inconclusive,
+            failure: None,
+            detail: "",
+            duration: 0.0,
+            resolve: None,
+            connect: None,
+            http_status: None,
+            build: "",
+            config: "",
+            credential: None,
+            varied: None,
+        }
+    }
+}
+
 impl<'a> From<&'a Observation> for Sighting<'a> {
     fn from(seen: &'a Observation) -> Self {
         let seconds = |phase| seen.phases.get(phase).map(|took| took.as_secs_f64());

@@ -1,0 +1,107 @@
+//! The course of things under one plan: judge, step the incidents, plan what to say. Pure and synchronous, `now` is an
+//! argument: the hub goes through it live, and a replay goes through it again with what was stored.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::world;
+use crate::{
+    attribution::{Absorbed, Judge, World},
+    config::Plan,
+    incident::{self, Change, Incidents, Policy},
+    model::{Incident, Sighting, Subject, Timestamp, Verdict},
+    notify::{self, Audience, Hears, Planned},
+};
+
+/// Everything that lasts from one judgement to the next.
+pub struct Course {
+    plan: Arc<Plan>,
+    judge: Judge,
+    /// Who hears of it where the plan says nothing of that.
+    somebody: Vec<Hears>,
+    policy: Policy,
+    incidents: Incidents,
+}
+
+/// What one judgement came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Turn {
+    /// Whose fault it is, for every subject and every vantage point.
+    pub verdicts: Vec<Verdict>,
+    /// What happened to incidents.
+    pub changes: Vec<Change>,
+    /// Incidents whose row has changed, whether or not anything happened that is worth a change.
+    pub touched: Vec<Incident>,
+    /// Suspicions that came to nothing.
+    pub dropped: Vec<Arc<str>>,
+    /// What to say.
+    pub planned: Planned,
+}
+
+impl Course {
+    /// Goes on from these incidents.
+    #[must_use]
+    pub fn new(plan: &Arc<Plan>, incidents: Incidents) -> Self {
+        Self {
+            plan: plan.clone(),
+            judge: Judge::new(world::world(plan)),
+            somebody: vec![],
+            policy: world::policy(plan),
+            incidents,
+        }
+    }
+
+    /// Goes on under another plan; what was seen and what is open stays.
+    pub fn adopt(&mut self, plan: &Arc<Plan>) {
+        self.plan = plan.clone();
+        self.judge.adopt(world::world(plan));
+        self.policy = world::policy(plan);
+    }
+
+    /// Lets one channel hear of everything that pages, where the plan tells nobody.
+    pub fn tell_somebody(&mut self) {
+        self.somebody = vec![Hears::all("somebody")];
+    }
+
+    /// The parties and probes that are judged.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        self.judge.world()
+    }
+
+    /// The incidents that are not over.
+    #[must_use]
+    pub const fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// Takes one observation, or says why not.
+    pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
+        self.judge.absorb(seen, now)
+    }
+
+    /// Controls that fail in a region that can see.
+    #[must_use]
+    pub fn silent_controls(&self, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
+        self.judge.silent_controls(now)
+    }
+
+    /// Judges what is known now, and takes the incidents one step on.
+    pub fn turn(&mut self, now: Timestamp) -> Turn {
+        let verdicts = self.judge.judge(now);
+        let step = incident::step(&self.incidents, &verdicts, self.policy, now);
+        self.incidents = step.incidents;
+        let planned = self.letters(&step.changes, now);
+        for amended in &planned.amended {
+            self.incidents.amend(amended);
+        }
+        Turn { verdicts, changes: step.changes, touched: step.touched, dropped: step.dropped, planned }
+    }
+
+    fn letters(&self, changes: &[Change], now: Timestamp) -> Planned {
+        let muted = |incident: &Incident| world::muted(&self.plan, incident, now);
+        let alerts = &self.plan.alerts;
+        let routes = if alerts.routes.is_empty() { &self.somebody } else { &alerts.routes };
+        let audience = Audience { world: self.judge.world(), routes, muted: &muted, habits: alerts.habits };
+        notify::plan(changes, &self.incidents, &audience, now)
+    }
+}
