@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny unit docs bench clean
+.PHONY: run demo test setup peers fmt lint deny unit docs bench simulate clean
 
 CARGO ?= cargo
 
@@ -36,3 +36,8 @@ docs:
 # The figures of the README: against blackbox_exporter and a bare client in the same run (8 minutes to build, 6 to run).
 bench:
 	./bench/run
+
+# The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
+WITH ?=
+simulate:
+	$(CARGO) bench --locked --profile simulate --bench simulate -- $(WITH)
