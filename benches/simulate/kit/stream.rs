@@ -333,6 +333,7 @@ impl<'a> Stream<'a> {
             build: BUILDS[seen.build as usize % BUILDS.len()],
             config: CONFIGS[seen.config as usize % CONFIGS.len()],
             credential: target.credentialed.then_some(place.credential),
+            varied: None,
         }
     }
 }
