@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use super::{
     Alerts, Keep, Maintenance, Party, Plan, Probe, VantageOverrides,
     at::At,
+    confirm,
     fault::{Fault, did_you_mean},
     file::{File, MaintenanceFile, ProbeFile},
     rules::{self, is_name},
@@ -84,7 +85,8 @@ impl Workshop<'_> {
         let (interval, timeout) = rules::times(self.file, &probe.value);
         let party: Arc<str> = party.as_ref()?.value.as_str().into();
         let kind = self.file.parties.as_ref()?.get(&*party)?.value.kind?;
-        let mut resolved = format!("{kind:?} {interval:?} {timeout:?} ");
+        let confirm = confirm::confirm(self.file, &probe.value);
+        let mut resolved = format!("{kind:?} {interval:?} {timeout:?} {confirm:?} ");
         self.spell(probe.id, &mut resolved);
         Some(Probe {
             name: name.as_ref()?.value.as_str().into(),
@@ -92,6 +94,7 @@ impl Workshop<'_> {
             kind,
             interval,
             timeout,
+            confirm,
             check: built,
             file: check.value.clone(),
             fingerprint: hash(resolved.as_bytes()),

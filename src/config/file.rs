@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::at::{At, Several};
+use super::{
+    at::{At, Several},
+    confirm::ConfirmFile,
+    or_off::OrOff,
+};
 use crate::{
     model::{Cause, PartyKind, Secret, Severity},
     notify::ChannelFile,
@@ -63,6 +67,9 @@ pub(super) struct DefaultsFile {
     pub(super) interval: Option<At<Span>>,
     /// Deadline of a run (5s, or the interval where that is shorter).
     pub(super) timeout: Option<At<Span>>,
+    /// Confirming a failure: when a probe fails after a good round it is asked again within two seconds with one thing
+    /// otherwise at a time. `off` never does.
+    pub(super) confirm: Option<At<OrOff<ConfirmFile>>>,
 }
 
 /// Who answers for a thing.
@@ -106,6 +113,9 @@ pub(super) struct ProbeFile {
     /// Deadline of a run; at most the interval.
     #[serde(default)]
     pub(super) timeout: Option<At<Span>>,
+    /// Confirming a failure, where it is not as in `defaults`.
+    #[serde(default)]
+    pub(super) confirm: Option<At<OrOff<ConfirmFile>>>,
     /// What to do: exactly one kind of check.
     #[serde(default, deserialize_with = "given")]
     #[schemars(required)]

@@ -4,6 +4,7 @@
 mod access;
 mod at;
 mod build;
+mod confirm;
 mod credentials;
 mod decode;
 mod excerpt;
@@ -12,6 +13,7 @@ mod file;
 mod interpolate;
 mod keys;
 mod mistake;
+mod or_off;
 mod parse;
 mod plan;
 mod render;
@@ -26,7 +28,7 @@ mod wrong;
 use std::{io::Read as _, path::Path, sync::Arc};
 
 pub use mistake::{Mistake, Mistakes, Place, Severity};
-pub use plan::{Alerts, Keep, Maintenance, Party, Plan, Probe};
+pub use plan::{Alerts, Confirm, Keep, Maintenance, Party, Plan, Probe};
 
 use self::{
     build::Workshop, credentials::without_credentials, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight,

@@ -1,6 +1,6 @@
 //! The plan: a checked configuration with everything prepared. Immutable; a reload makes a new one.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
     model::{PartyKind, Subject, Timestamp, Vantage},
@@ -53,12 +53,31 @@ pub struct Probe {
     pub interval: Duration,
     /// Deadline of a run.
     pub timeout: Duration,
+    /// How far a failure is confirmed; `None` never does.
+    pub confirm: Option<Confirm>,
     /// The check, ready to run.
     pub check: Arc<dyn Check>,
     /// Its shape, to make a check of another target for `GET /probe`.
     pub file: CheckFile,
     /// A hash of all that makes this probe what it is: a reload keeps the schedule of a probe whose hash stays.
     pub fingerprint: Arc<str>,
+}
+
+/// How far a failure is confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirm {
+    /// Requests to one host at most within `per`, by all probes together.
+    pub budget: u32,
+    /// The time that the budget is for, and the least between two confirmations of one probe.
+    pub per: Duration,
+    /// Another resolver to ask; `None`: another one of the system's.
+    pub resolver: Option<SocketAddr>,
+}
+
+impl Default for Confirm {
+    fn default() -> Self {
+        Self { budget: 6, per: Duration::from_mins(10), resolver: None }
+    }
 }
 
 /// When and to whom to speak.

@@ -11,6 +11,7 @@ use super::{
     at::{AT, SEVERAL},
     decode::{Decoder, listed},
     fault::{Fault, did_you_mean},
+    or_off::OR_OFF,
     tree::{Content, Entry, Id, Scalar},
     wrong::{Wrong, shortened},
 };
@@ -200,6 +201,16 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
                 Content::List(_) => self.deserialize_seq(visitor),
                 Content::Scalar(scalar) if scalar.is_null() => self.deserialize_seq(visitor),
                 _ => self.here(visitor.visit_seq(Items { value: self, items: vec![self.id].into_iter() })),
+            OR_OFF => match self.content() {
+                Content::Scalar(scalar) if matches!(&*scalar.text, "off" | "false") => {
+                    self.text(scalar);
+                    self.here(visitor.visit_bool(false))
+                }
+                Content::Scalar(scalar) if matches!(&*scalar.text, "on" | "true") => {
+                    self.text(scalar);
+                    self.here(visitor.visit_bool(true))
+                }
+                _ => self.here(visitor.visit_newtype_struct(self)),
             },
             SECRET => {
                 self.decoder.looked_at(self.id, true);

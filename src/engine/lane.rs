@@ -3,8 +3,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU8, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Observer, schedule::Planned};
+use super::{Due, Mark, Observer, budget::Budget, confirm::Burst, schedule::Planned};
 use crate::{
     config::Probe,
     metrics::{ProbeLabels, ProbeSeries},
@@ -34,16 +34,23 @@ pub(super) struct Crew {
     /// Where facts go. When it is full a run waits and keeps its permit: facts are not lost, and the rounds that
     /// cannot run meanwhile are counted as missed.
     pub(super) sink: mpsc::Sender<Observation>,
+    /// Where failures go that are to be confirmed. When it is full they are not.
+    pub(super) confirm: mpsc::Sender<Burst>,
 }
 
 /// One probe as long as its definition stays.
 pub(super) struct Lane {
     pub(super) probe: Arc<Probe>,
     pub(super) labels: ProbeLabels,
+    /// What confirmations may cost the host.
+    pub(super) budget: Arc<Budget>,
     series: ProbeSeries,
     state: AtomicU8,
     last: AtomicU8,
     quiet_until: AtomicI64,
+    /// Whether the last conclusive round was bad, over a cold and over a warm connection.
+    bad: [AtomicBool; 2],
+    confirmed: Mutex<Option<Instant>>,
 }
 
 const IDLE: u8 = 0;
@@ -52,14 +59,17 @@ const RUNNING_FIRST: u8 = 2;
 const NOT_SEEN: u8 = u8::MAX;
 
 impl Lane {
-    pub(super) fn new(probe: Arc<Probe>, labels: ProbeLabels, series: ProbeSeries) -> Self {
+    pub(super) fn new(probe: Arc<Probe>, labels: ProbeLabels, series: ProbeSeries, budget: Arc<Budget>) -> Self {
         Self {
             probe,
             labels,
+            budget,
             series,
             state: AtomicU8::new(IDLE),
             last: AtomicU8::new(NOT_SEEN),
             quiet_until: AtomicI64::new(i64::MIN),
+            bad: Default::default(),
+            confirmed: Mutex::default(),
         }
     }
 
@@ -90,14 +100,26 @@ impl Lane {
         }
     }
 
-    fn note(&self, seen: &Observation, now: Timestamp) {
-        self.series.record(seen);
+    /// Counts a confirmation, and nothing else: it is no round.
+    pub(super) fn note_confirmation(&self, seen: &Observation, now: Timestamp) {
+        self.series.confirmed(seen);
+        self.heed(seen, now);
+    }
+
+    /// Hears when the target has too many requests.
+    fn heed(&self, seen: &Observation, now: Timestamp) {
+        self.budget.heed(seen);
         if let (Some(Kind::RateLimited), Some(wait)) =
             (seen.failure.as_ref().map(|failure| failure.kind), seen.retry_after)
         {
             let wait = i64::try_from(wait.min(QUIET_AT_MOST)).unwrap_or(0) * 1_000_000;
             self.quiet_until.store(now.timestamp_micros() + wait, Relaxed);
         }
+    }
+
+    fn note(&self, seen: &Observation, now: Timestamp) {
+        self.series.record(seen);
+        self.heed(seen, now);
         let before = self.last.swap(seen.outcome as u8, Relaxed);
         if before == seen.outcome as u8 {
             return;
@@ -111,6 +133,42 @@ impl Lane {
     }
 }
 
+/// What is known of a run when it has failed and may be confirmed.
+struct Ran<'a> {
+    crew: &'a Arc<Crew>,
+    due: Due,
+    /// Our own health when it began.
+    mark: Mark,
+    /// Whether it ran when it was due, after the one before it.
+    in_time: bool,
+}
+
+impl Lane {
+    /// Has the first bad round after a good one confirmed, or the first of all: not too often, and not while we are
+    /// late for our own rounds.
+    fn confirm(self: &Arc<Self>, seen: &Observation, ran: &Ran<'_>) {
+        let bad = match seen.outcome {
+            Outcome::Inconclusive => return,
+            outcome => outcome == Outcome::Down,
+        };
+        let was_bad = self.bad[seen.connection as usize].swap(bad, Relaxed);
+        let Some(confirm) = self.probe.confirm.filter(|_| bad && !was_bad && ran.in_time) else { return };
+        if self.budget.is_throttled() || ran.crew.permits.available_permits() == 0 {
+            return;
+        }
+        let at = Instant::now();
+        let mut confirmed = self.confirmed.lock().unwrap_or_else(PoisonError::into_inner);
+        if confirmed.is_some_and(|last| at.duration_since(last) < confirm.per) {
+            return;
+        }
+        let (lane, crew, failed) = (Arc::clone(self), Arc::clone(ran.crew), seen.clone());
+        let burst = Burst { lane, crew, confirm, due: ran.due, failed, mark: ran.mark, at };
+        if ran.crew.confirm.try_send(burst).is_ok() {
+            *confirmed = Some(at);
+        }
+    }
+}
+
 /// A lane that a run has taken; free again when this is dropped, however the run ends.
 pub(super) struct Taken(Arc<Lane>);
 
@@ -118,17 +176,23 @@ impl Taken {
     /// Runs: waits for a permit for as long as the run has patience, observes, records, delivers.
     pub(super) async fn run(self, crew: Arc<Crew>, run: Planned<Arc<Lane>>) {
         let asked = Instant::now();
-        let lane = &*self.0;
+        let lane = &self.0;
+        let mut in_time = run.missed == 0;
         let permit = match crew.permits.try_acquire() {
             Ok(permit) => permit,
             Err(_) => match tokio::time::timeout(run.patience.saturating_sub(MARGIN), crew.permits.acquire()).await {
-                Ok(Ok(permit)) => permit,
+                Ok(Ok(permit)) => {
+                    in_time = false;
+                    permit
+                }
                 _ => return lane.missed(1),
             },
         };
         lane.series.late(run.late + asked.elapsed());
+        let ran = Ran { crew: &crew, due: run.due, mark: crew.observer.health.mark(), in_time };
         for seen in crew.observer.observe(&lane.probe, run.due).await {
             lane.note(&seen.observation, crew.observer.clock.wall());
+            lane.confirm(&seen.observation, &ran);
             // The other end is gone only when the process stops.
             let _ = crew.sink.send(seen.observation).await;
         }

@@ -1,7 +1,9 @@
 //! The agent: runs each probe of the plan on schedule and hands on what it saw. Owns time, deadlines and rounds; must
 //! not know how a verdict is reached, how anything is stored, or who is told.
 
+mod budget;
 mod clock;
+mod confirm;
 mod health;
 mod lane;
 mod observe;
@@ -29,6 +31,7 @@ use crate::{
     metrics::{Metrics, ProbeLabels},
     model::{Observation, Timestamp, Vantage},
 };
+use budget::Budget;
 use lane::{Crew, Lane};
 use schedule::{Schedule, Wanted};
 
@@ -56,8 +59,12 @@ impl Engine {
         let mut stop = pin!(stop);
         let mut watch = clock::Watch::new(Arc::clone(&self.observer.clock));
         let mut runs = JoinSet::new();
+        let (confirm, bursts) = mpsc::channel(confirm::WAITING);
+        // Ends with this future, however it ends.
+        let mut confirming = JoinSet::new();
+        confirming.spawn(confirm::serve(bursts));
         let plan = Arc::clone(&self.plan.borrow_and_update());
-        let mut rota = Rota::new(&self, &plan);
+        let mut rota = Rota::new(&self, &plan, confirm);
         rota.adopt(&self, &plan, watch.look().0);
         loop {
             let (now, jump) = watch.look();
@@ -82,6 +89,7 @@ impl Engine {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        confirming.abort_all();
         let drained = async { while runs.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::debug!("runs still under way were cut off");
@@ -94,27 +102,37 @@ struct Rota {
     vantage: Vantage,
     schedule: Schedule<Arc<Lane>>,
     lanes: HashMap<Arc<str>, Arc<Lane>>,
+    /// By host.
+    budgets: HashMap<String, Arc<Budget>>,
+    confirm: mpsc::Sender<confirm::Burst>,
     crew: Arc<Crew>,
 }
 
 impl Rota {
-    fn new(engine: &Engine, plan: &Plan) -> Self {
+    fn new(engine: &Engine, plan: &Plan, confirm: mpsc::Sender<confirm::Burst>) -> Self {
+        let crew = crew(engine, plan, &confirm);
         let schedule = Schedule::new(&plan.vantage);
-        Self { vantage: plan.vantage.clone(), schedule, lanes: HashMap::new(), crew: crew(engine, plan) }
+        let vantage = plan.vantage.clone();
+        Self { vantage, schedule, lanes: HashMap::new(), budgets: HashMap::new(), confirm, crew }
     }
 
     /// Takes over a plan.
     fn adopt(&mut self, engine: &Engine, plan: &Plan, now: Timestamp) {
-        self.crew = crew(engine, plan);
-        if self.vantage != plan.vantage {
-            *self = Self::new(engine, plan);
-        }
+        self.crew = crew(engine, plan, &self.confirm);
         let mut known = std::mem::take(&mut self.lanes);
+        if self.vantage != plan.vantage {
+            (self.vantage, self.schedule) = (plan.vantage.clone(), Schedule::new(&plan.vantage));
+            known.clear();
+        }
+        let mut budgets = std::mem::take(&mut self.budgets);
         for probe in &plan.probes {
             let labels = labels(probe, &plan.vantage);
+            let host = probe.check.host();
+            // A probe that is changed does not get a new budget: its host is the same.
+            let budget = self.budgets.entry(host).or_insert_with_key(|host| budgets.remove(host).unwrap_or_default());
             let lane = known.remove(&probe.name).filter(|lane| stays(&lane.probe, probe)).unwrap_or_else(|| {
                 let series = engine.metrics.probe(&labels);
-                Arc::new(Lane::new(Arc::clone(probe), labels, series))
+                Arc::new(Lane::new(Arc::clone(probe), labels, series, Arc::clone(budget)))
             });
             self.lanes.insert(Arc::clone(&probe.name), lane);
         }
@@ -135,13 +153,14 @@ fn stays(before: &Probe, now: &Probe) -> bool {
         && before.kind == now.kind
         && before.interval == now.interval
         && before.timeout == now.timeout
+        && before.confirm == now.confirm
 }
 
-fn crew(engine: &Engine, plan: &Plan) -> Arc<Crew> {
+fn crew(engine: &Engine, plan: &Plan, confirm: &mpsc::Sender<confirm::Burst>) -> Arc<Crew> {
     let observer =
         Observer { vantage: plan.vantage.clone(), config: Arc::clone(&plan.hash), ..engine.observer.clone() };
     let permits = Semaphore::new(plan.concurrency.clamp(1, Semaphore::MAX_PERMITS));
-    Arc::new(Crew { observer, permits, sink: engine.sink.clone() })
+    Arc::new(Crew { observer, permits, sink: engine.sink.clone(), confirm: confirm.clone() })
 }
 
 fn labels(probe: &Probe, vantage: &Vantage) -> ProbeLabels {

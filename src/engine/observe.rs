@@ -6,16 +6,19 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
-use super::{Clock, Health, Mark};
+use super::{Clock, Health, Mark, confirm::Otherwise};
 use crate::{
     config::Probe,
-    model::{Failure, Kind, Observation, Outcome, Phase, Timestamp, Vantage, observation_id, round_of},
+    model::{Failure, Kind, Observation, Outcome, Phase, Timestamp, Vantage, Varied, observation_id, round_of},
     net::Net,
-    protocol::{Attempt, Gauge},
+    protocol::{Attempt, Check, Gauge},
 };
 
 /// Less lost time than this never explains a timeout.
 const LOST_AT_LEAST: Duration = Duration::from_millis(200);
+
+/// Confirmations of a round are tries from here on: rounds that are run again after the clock was set back stay below.
+const CONFIRMATIONS: u32 = 1 << 16;
 
 /// What every run of a process or of a plan shares.
 #[derive(Clone)]
@@ -80,7 +83,18 @@ impl Observer {
         let deadline = Instant::now() + probe.timeout;
         let mut seen = Vec::with_capacity(turns as usize);
         for turn in 0..turns {
-            let one = self.attempt(probe, due, Turn { number: turn, of: turns, deadline }).await;
+            let one = Look {
+                probe,
+                check: &*probe.check,
+                net: &self.net,
+                due,
+                attempt: due.generation * turns + turn,
+                turn,
+                timeout: probe.timeout,
+                deadline,
+                varied: None,
+            };
+            let one = self.attempt(one).await;
             let failed = matches!(one.observation.outcome, Outcome::Down | Outcome::Inconclusive);
             seen.push(one);
             if failed {
@@ -90,31 +104,50 @@ impl Observer {
         seen
     }
 
-    async fn attempt(&self, probe: &Probe, due: Due, turn: Turn) -> Seen {
+    /// Runs a probe once more, with one thing otherwise, beside its own rounds.
+    pub(super) async fn confirm(&self, probe: &Probe, due: Due, otherwise: &Otherwise) -> Observation {
+        let Otherwise { varied, net, check, timeout } = otherwise;
+        let look = Look {
+            probe,
+            check: check.as_deref().unwrap_or(&*probe.check),
+            net,
+            due,
+            attempt: CONFIRMATIONS.saturating_mul(due.generation.saturating_add(1)).wrapping_add(*varied as u32),
+            turn: 0,
+            timeout: *timeout,
+            deadline: Instant::now() + *timeout,
+            varied: Some(*varied),
+        };
+        self.attempt(look).await.observation
+    }
+
+    async fn attempt(&self, look: Look<'_>) -> Seen {
+        let Look { probe, check, due, timeout, deadline, .. } = look;
         let started_at = self.clock.wall();
         let mark = self.health.mark();
-        let mut attempt = Attempt::begin(Arc::clone(&self.net), turn.number, probe.timeout);
-        attempt.deadline = turn.deadline;
+        let mut attempt = Attempt::begin(Arc::clone(look.net), look.turn, timeout);
+        attempt.deadline = deadline;
+        attempt.alone = look.varied.is_some();
         attempt.wants_gauges = self.wants_gauges;
 
-        let look = AssertUnwindSafe(probe.check.look(&mut attempt)).catch_unwind();
-        let ended = match tokio::time::timeout_at(turn.deadline, look).await {
+        let looked = AssertUnwindSafe(check.look(&mut attempt)).catch_unwind();
+        let ended = match tokio::time::timeout_at(deadline, looked).await {
             Ok(Ok(looked)) => looked,
             Ok(Err(_panic)) => Err(panicked()),
             Err(_) => Err(attempt.timed_out()),
         };
         attempt.leave();
         let duration = attempt.started().elapsed();
-        let (outcome, failure) = self.judge(ended, &mut attempt, probe.timeout, mark);
+        let (outcome, failure) = self.judge(ended, &mut attempt, timeout, mark);
 
         let phases = *attempt.phases();
         let facts = attempt.facts;
         let observation = Observation {
-            id: observation_id(&probe.name, &self.vantage, due.round, due.generation * turn.of + turn.number),
+            id: observation_id(&probe.name, &self.vantage, due.round, look.attempt),
             probe: Arc::clone(&probe.name),
             party: Arc::clone(&probe.subject.party),
             product: probe.subject.product.clone(),
-            protocol: probe.check.key().into(),
+            protocol: check.key().into(),
             region: Arc::clone(&self.vantage.region),
             node: Arc::clone(&self.vantage.node),
             round: due.round,
@@ -134,7 +167,7 @@ impl Observer {
             build: Arc::clone(&self.build),
             config: Arc::clone(&self.config),
             credential: None,
-            varied: None,
+            varied: look.varied,
             received_at: None,
         };
         Seen { observation, gauges: attempt.gauges }
@@ -167,12 +200,20 @@ impl Observer {
     }
 }
 
-/// One of a check's turns.
+/// One attempt, and all that makes it that one.
 #[derive(Clone, Copy)]
-struct Turn {
-    number: u32,
-    of: u32,
+struct Look<'a> {
+    probe: &'a Probe,
+    check: &'a dyn Check,
+    net: &'a Arc<Net>,
+    due: Due,
+    /// Which try of the round it is.
+    attempt: u32,
+    /// Which of the check's turns.
+    turn: u32,
+    timeout: Duration,
     deadline: Instant,
+    varied: Option<Varied>,
 }
 
 /// What the panic said is in the log already: the process's panic hook has written it.

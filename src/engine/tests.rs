@@ -20,6 +20,9 @@ use crate::{
     protocol::{Attempt, Check, CheckFile, Looking},
 };
 
+#[path = "confirm_tests.rs"]
+mod confirming;
+
 /// A wall clock that goes with the paused one and can be set.
 struct Wall {
     base: Timestamp,
@@ -91,6 +94,7 @@ fn probe(name: &str, interval: Duration, act: impl Fn(usize) -> Act + Send + Syn
         kind: PartyKind::Provider,
         interval,
         timeout: interval.min(5 * SECOND),
+        confirm: None,
         check: Arc::new(Fake(act, AtomicUsize::new(0))),
         file: serde_json::from_value::<CheckFile>(serde_json::json!({"tcp": {"address": "127.0.0.1:1"}})).unwrap(),
         fingerprint: name.into(),
@@ -333,6 +337,7 @@ fn fields(probe: &Probe) -> Probe {
         kind: probe.kind,
         interval: probe.interval,
         timeout: probe.timeout,
+        confirm: probe.confirm,
         check: Arc::clone(&probe.check),
         file: probe.file.clone(),
         fingerprint: Arc::clone(&probe.fingerprint),

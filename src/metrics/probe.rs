@@ -13,7 +13,7 @@ use std::{
 use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
 
 use super::lock;
-use crate::model::{Connection, Failure, Kind, Observation, Outcome, Phase};
+use crate::model::{Connection, Failure, Kind, Observation, Outcome, Phase, Varied};
 
 /// Upper bounds in seconds for anything that a network does.
 pub(super) const LATENCY: [f64; 15] =
@@ -72,6 +72,7 @@ pub(super) struct Series {
     pub(super) phases: [[OnceLock<Histogram>; CONNECTIONS.len()]; Phase::ALL.len()],
     pub(super) runs: [AtomicU64; Outcome::ALL.len()],
     pub(super) failures: Mutex<BTreeMap<(Phase, Kind), u64>>,
+    pub(super) confirmations: Mutex<BTreeMap<(Varied, Outcome), u64>>,
     pub(super) missed: AtomicU64,
     pub(super) lateness: Histogram,
     up: AtomicU8,
@@ -92,6 +93,7 @@ impl ProbeSeries {
             phases: Default::default(),
             runs: Default::default(),
             failures: Mutex::default(),
+            confirmations: Mutex::default(),
             missed: AtomicU64::new(0),
             lateness: histogram(&LATENESS),
             up: AtomicU8::new(UP_UNKNOWN),
@@ -124,6 +126,13 @@ impl ProbeSeries {
         series.last_run_micros.store(seen.started_at.unwrap_or(seen.scheduled_at).timestamp_micros(), Relaxed);
         if let Some(end) = seen.tls.as_ref().and_then(|tls| tls.not_after) {
             series.certificate_expiry.store(end.timestamp(), Relaxed);
+        }
+    }
+
+    /// Counts a confirmation; it is no run.
+    pub fn confirmed(&self, seen: &Observation) {
+        if let Some(varied) = seen.varied {
+            *lock(&self.0.confirmations).entry((varied, seen.outcome)).or_default() += 1;
         }
     }
 

@@ -12,7 +12,10 @@ mod tls;
 mod trust;
 mod verify;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 pub use certificate::Chain;
 pub use connect::connect;
@@ -22,7 +25,7 @@ pub use tls::{ClientTls, Shown, TlsMistake, TlsWishes};
 pub use trust::Trust;
 
 /// What every attempt of a process shares: resolver, trust, pinned addresses.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Net {
     /// `--resolve HOST:PORT:ADDR`: addresses that replace resolution.
     pub pins: Vec<Pin>,
@@ -30,6 +33,35 @@ pub struct Net {
     pub resolver: Resolver,
     /// Authorities, read once.
     pub trust: Trust,
+    /// Which of a name's addresses may be used.
+    pub only: Only,
+}
+
+/// Which of a name's addresses may be used: what a confirmation varies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Only {
+    /// All that the probe allows.
+    #[default]
+    All,
+    /// Those of the same family but this one.
+    Except(IpAddr),
+    /// Those of IPv4, whatever the probe allows.
+    V4,
+    /// Those of IPv6, whatever the probe allows.
+    V6,
+}
+
+impl Only {
+    /// Whether an address may be used.
+    #[must_use]
+    pub fn allows(self, address: IpAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Except(one) => address != one && address.is_ipv4() == one.is_ipv4(),
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
 }
 
 /// One `--resolve HOST:PORT:ADDR`.
@@ -49,7 +81,19 @@ impl Net {
     /// # Errors
     /// When neither yields anything to work with, in words.
     pub fn system(pins: Vec<Pin>) -> Result<Arc<Self>, String> {
-        Ok(Arc::new(Self { pins, resolver: Resolver::system(), trust: Trust::system() }))
+        Ok(Arc::new(Self { pins, resolver: Resolver::system(), trust: Trust::system(), only: Only::All }))
+    }
+
+    /// The same with other addresses of every name.
+    #[must_use]
+    pub fn using(&self, only: Only) -> Arc<Self> {
+        Arc::new(Self { only, ..self.clone() })
+    }
+
+    /// The same with names asked of another server.
+    #[must_use]
+    pub fn asking(&self, server: SocketAddr) -> Arc<Self> {
+        Arc::new(Self { resolver: self.resolver.asking(server), ..self.clone() })
     }
 
     /// The address that `--resolve` gives to a host and port.

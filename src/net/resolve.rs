@@ -31,12 +31,12 @@ const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A stub resolver.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Resolver(Source);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
-    System(System),
+    System(Arc<System>),
     Fixed(Arc<Settings>),
 }
 
@@ -68,7 +68,7 @@ impl Resolver {
     /// The system's: `/etc/hosts` and `/etc/resolv.conf`, read again when they change.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System(System::default()))
+        Self(Source::System(Arc::default()))
     }
 
     /// One that asks these servers and reads no file.
@@ -81,6 +81,14 @@ impl Resolver {
     #[must_use]
     pub fn with_files(hosts: &str, conf: &str) -> Self {
         Self(Source::Fixed(Arc::new(Settings { hosts: Hosts::parse(hosts), conf: Conf::parse(conf) })))
+    }
+
+    /// The same, but for the server that is asked: files and search list stay.
+    #[must_use]
+    pub fn asking(&self, server: SocketAddr) -> Self {
+        let Settings { hosts, conf } = &*self.settings();
+        let conf = Conf { servers: vec![server], ..conf.clone() };
+        Self(Source::Fixed(Arc::new(Settings { hosts: hosts.clone(), conf })))
     }
 
     /// The servers that are asked, in order.

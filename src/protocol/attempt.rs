@@ -50,6 +50,9 @@ pub struct Attempt {
     pub net: Arc<Net>,
     /// Which of the check's turns this is, from 0.
     pub turn: u32,
+    /// Stands by itself: uses nothing that an earlier attempt has kept (an open connection), and keeps nothing for a
+    /// later one. Such an attempt may run beside one of the probe's own rounds.
+    pub alone: bool,
     /// When the caller will cut the attempt off.
     pub deadline: Instant,
     /// What was learned.
@@ -74,6 +77,7 @@ impl Attempt {
         Self {
             net,
             turn,
+            alone: false,
             deadline: started + timeout,
             facts: Facts::default(),
             gauges: Vec::new(),

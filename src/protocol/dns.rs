@@ -111,6 +111,12 @@ impl Check for Dns {
         format!("{} {}{}", self.name, self.record_type, servers.concat())
     }
 
+    fn host(&self) -> String {
+        // The servers are who is asked; without any it is the system's, for every name alike.
+        let hosts: Vec<&str> = self.servers.iter().map(|server| &*server.endpoint.host).collect();
+        if hosts.is_empty() { "resolver".to_owned() } else { hosts.join(" ") }
+    }
+
     fn look<'a>(&'a self, attempt: &'a mut Attempt) -> Looking<'a> {
         Box::pin(async move {
             let Asked { reply, server, degraded } = self.ask(attempt).await?;

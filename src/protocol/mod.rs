@@ -42,6 +42,17 @@ pub trait Check: Send + Sync {
     /// The failure of the target. A failure of our own has a kind for which [`crate::model::Kind::is_ours`] holds.
     fn look<'a>(&'a self, attempt: &'a mut Attempt) -> Looking<'a>;
 
+    /// The host, or whatever else is asked, that everything which looks there shares: a budget is counted by it.
+    fn host(&self) -> String {
+        host_of(&self.target())
+    }
+
+    /// The same without the credential that it sends, satisfied with any answer that is no error of the server's own: is
+    /// anybody there at all? `None` where no credential is sent.
+    fn without_credential(&self) -> Option<Arc<dyn Check>> {
+        None
+    }
+
     /// How blackbox_exporter names this check's phases: label value of `probe_<key>_duration_seconds` and the phases
     /// of ours that it sums.
     fn blackbox_phases(&self) -> &'static [(&'static str, &'static [Phase])] {
@@ -53,6 +64,18 @@ pub trait Check: Send + Sync {
     fn blackbox_zeros(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
+}
+
+/// The host in a target as people are shown it: `https://host:port/path`, `host:port`, `host`.
+fn host_of(target: &str) -> String {
+    let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', ' ']).next().unwrap_or(rest);
+    let bare_v6 = authority.parse::<std::net::Ipv6Addr>().is_ok();
+    let host = match authority.rsplit_once(':') {
+        Some((host, _)) if !bare_v6 && !authority.ends_with(']') => host,
+        _ => authority,
+    };
+    host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
 /// What a protocol's file provides: its shape in `probes.yaml`, its URL schemes, and how to make a [`Check`] of it.
@@ -160,4 +183,19 @@ protocols! {
     tls => tls::Tls,
     dns => dns::Dns,
     icmp => icmp::Icmp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn what_looks_at_one_host_shares_it() {
+        for target in ["https://A.test:8443/x", "a.test:443", "a.test", "http://a.test"] {
+            assert_eq!(host_of(target), "a.test", "{target}");
+        }
+        for target in ["::1", "[::1]:443", "http://[::1]:80/x", "http://[::1]/x"] {
+            assert_eq!(host_of(target), "::1", "{target}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use tokio_rustls::client::TlsStream;
 use super::{Attempt, Ip, Problem, TlsFile};
 use crate::{
     model::{Failure, Kind, Phase, Timestamp, TlsFacts},
-    net::{self, ClientTls, Net, Shown, Socket, TlsWishes},
+    net::{self, ClientTls, Net, Only, Shown, Socket, TlsWishes},
 };
 
 /// A host and port to connect to.
@@ -119,8 +119,12 @@ impl Attempt {
     /// Why there is none.
     pub async fn resolve(&mut self, to: &Endpoint) -> Result<Vec<SocketAddr>, Failure> {
         let given = to.host.parse().ok().or_else(|| self.net.pinned(&to.host, to.port));
+        let only = self.net.only;
         if let Some(address) = given {
-            if !to.ip.allows(address) {
+            if !only.allows(address) {
+                return Err(nothing_else(to));
+            }
+            if only == Only::All && !to.ip.allows(address) {
                 let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
                 let detail = format!("{} is an {family} address, which `ip` excludes", to.host);
                 return Err(Failure::new(Phase::Resolve, Kind::NameNotFound, detail));
@@ -128,10 +132,19 @@ impl Attempt {
             return Ok(vec![SocketAddr::new(address, to.port)]);
         }
         let net = std::sync::Arc::clone(&self.net);
-        let lookup = net.resolver.addresses(&to.host, to.ip != Ip::V6, to.ip != Ip::V4);
-        let answer = self.phase(Phase::Resolve, "answer of the resolver", lookup).await?;
+        let (v4, v6) = match only {
+            Only::All | Only::Except(_) => (to.ip != Ip::V6, to.ip != Ip::V4),
+            Only::V4 => (true, false),
+            Only::V6 => (false, true),
+        };
+        let lookup = net.resolver.addresses(&to.host, v4, v6);
+        let answer = self.phase(Phase::Resolve, "answer of the resolver", lookup).await;
+        // That the name has no other addresses is no news of those that it has.
+        let answer = if only == Only::All { answer? } else { answer.map_err(|_| nothing_else(to))? };
         self.facts.resolver = answer.resolver;
-        Ok(answer.addresses.into_iter().map(|address| SocketAddr::new(address, to.port)).collect())
+        let allowed = answer.addresses.into_iter().filter(|address| only.allows(*address));
+        let addresses: Vec<SocketAddr> = allowed.map(|address| SocketAddr::new(address, to.port)).collect();
+        if addresses.is_empty() { Err(nothing_else(to)) } else { Ok(addresses) }
     }
 
     /// Shakes hands as a phase; what the server showed is recorded, also when it fails. `host` is the name to ask for
@@ -208,6 +221,11 @@ impl Attempt {
             self.gauge_with("probe_tls_version_info", "Returns the TLS version used or NaN when unknown", labels, 1.0);
         }
     }
+}
+
+/// What a confirmation comes to that has nothing to vary: nothing was asked of the target.
+fn nothing_else(to: &Endpoint) -> Failure {
+    Failure::new(Phase::Resolve, Kind::Blocked, format!("{} has no other address", to.host))
 }
 
 /// What to say of a certificate that ends within `days`; `None` when it lasts longer.

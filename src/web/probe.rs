@@ -87,6 +87,7 @@ fn prepare(
         kind: configured.map_or(PartyKind::Provider, |probe| probe.kind),
         interval: timeout,
         timeout,
+        confirm: None,
         check,
         file,
         fingerprint: "".into(),

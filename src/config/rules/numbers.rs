@@ -3,9 +3,11 @@
 use std::{ops::Range, time::Duration};
 
 use super::{Facts, INTERVAL, times};
-use crate::config::fault::Fault;
+use crate::config::{confirm::ConfirmFile, fault::Fault, or_off::OrOff};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+/// Confirming more often than this would be a second schedule.
+const SHORTEST_PER: Duration = Duration::from_secs(10);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
 
 pub(super) fn intervals_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
@@ -77,6 +79,21 @@ pub(super) fn counts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
         && size.value.0 < 10_000_000
     {
         faults.push(Fault::error(facts.tree.place(size.id), "`max_size` is at least 10MB"));
+    }
+}
+
+pub(super) fn confirmations_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let own = facts.probes().filter_map(|probe| probe.value.confirm.as_ref());
+    for confirm in own.chain(&facts.file.defaults.confirm) {
+        let OrOff::On(ConfirmFile { budget, per, .. }) = &confirm.value else { continue };
+        let at = |key| facts.tree.place(facts.tree.descend(confirm.id, [key]));
+        if budget.is_some_and(|budget| !(1..=100).contains(&budget)) {
+            let fault = Fault::error(at("budget"), "`budget` is a whole number from 1 to 100");
+            faults.push(fault.help("`confirm: off` asks nothing again"));
+        }
+        if per.is_some_and(|per| !(SHORTEST_PER..=LONGEST_INTERVAL).contains(&per.0)) {
+            faults.push(Fault::error(at("per"), "`per` is from 10s to 1d"));
+        }
     }
 }
 

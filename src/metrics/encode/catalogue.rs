@@ -99,6 +99,16 @@ fn probe_outcomes(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Err
             })
         }),
     )?;
+    page.counters(
+        "confirmations",
+        "Times that a failure was looked into by asking again with one thing varied, by what that came to; no runs",
+        probes.iter().flat_map(|probe| {
+            let confirmations = lock(&probe.confirmations).clone();
+            confirmations.into_iter().map(|((varied, outcome), count)| {
+                (probe_labels(probe, [("varied", varied.word()), ("outcome", outcome.word())]), whole(count))
+            })
+        }),
+    )?;
     page.gauges(
         "probe_up",
         "1 when the last run was up or degraded, 0 when it was down; absent while inconclusive",

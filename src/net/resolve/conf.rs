@@ -9,7 +9,7 @@ use std::{
 const SERVERS: usize = 3;
 
 /// What resolv.conf(5) says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Conf {
     pub(super) servers: Vec<SocketAddr>,
     pub(super) search: Vec<String>,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 /// Names, in lower case, and their addresses in the order of the file.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Hosts(HashMap<String, Vec<IpAddr>>);
 
 impl Hosts {

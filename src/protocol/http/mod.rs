@@ -60,6 +60,21 @@ impl Check for Http {
         if self.reuse == Reuse::Both { 2 } else { 1 }
     }
 
+    fn without_credential(&self) -> Option<Arc<dyn Check>> {
+        Some(Arc::new(Self {
+            order: self.order.without_credential()?,
+            expectations: Expectations::any_answer(),
+            max_duration: None,
+            version: self.version,
+            reuse: Reuse::Cold,
+            redirects: 0,
+            reading: Reading { limit: self.reading.limit, wants_content: false },
+            tls: self.tls.clone(),
+            secure: OnceLock::new(),
+            kept: Mutex::default(),
+        }))
+    }
+
     fn look<'a>(&'a self, attempt: &'a mut Attempt) -> Looking<'a> {
         Box::pin(async move {
             let looked = self.run(attempt).await;
@@ -115,7 +130,7 @@ impl Http {
     /// Asks the probe's own URL, on the connection that was kept if there is one.
     async fn ask_first(&self, attempt: &mut Attempt) -> Result<(Line, Response<Incoming>), Failure> {
         let wants_warm = self.reuse == Reuse::Warm || (self.reuse == Reuse::Both && attempt.turn > 0);
-        let kept = if wants_warm { self.kept().take() } else { None };
+        let kept = if wants_warm && !attempt.alone { self.kept().take() } else { None };
         if let Some(mut line) = kept {
             if line.resume(attempt).await {
                 match line.send(attempt, &self.order).await {
@@ -183,7 +198,7 @@ impl Http {
             figures::failed_due_to_regex(attempt);
             return Err(failure);
         }
-        if read.complete && is_first_host {
+        if read.complete && is_first_host && !attempt.alone {
             self.keep(line, attempt.turn);
         }
         if let Some(limit) = self.max_duration {

@@ -91,6 +91,28 @@ impl Order {
         form.clone().map(|()| Full::new(self.body.clone()))
     }
 
+    /// The same without its credentials; `None` when it has none.
+    pub(super) fn without_credential(&self) -> Option<Self> {
+        let mut url = self.url.clone();
+        let all = || self.url.query_pairs();
+        if all().any(|(name, _)| is_credential(&name)) {
+            let kept: Vec<_> = all().filter(|(name, _)| !is_credential(name)).collect();
+            url.set_query(None);
+            if !kept.is_empty() {
+                url.query_pairs_mut().extend_pairs(kept);
+            }
+        }
+        let mut headers = self.http1.headers().clone();
+        let names: Vec<HeaderName> = headers.keys().filter(|name| is_credential(name.as_str())).cloned().collect();
+        if names.is_empty() && url == self.url {
+            return None;
+        }
+        for name in names {
+            headers.remove(name);
+        }
+        Self::to(url, self.endpoint.ip, self.http1.method().clone(), &headers, self.body.clone()).ok()
+    }
+
     /// The order that a redirect leads to (RFC 9110 §15.4): what is meant for this host alone stays behind.
     pub(super) fn redirected(&self, status: u16, location: &HeaderValue) -> Result<Self, String> {
         let location = location.to_str().map_err(|_| "the redirect leads to something unreadable")?;
@@ -126,6 +148,17 @@ impl Order {
         let authority = &self.url[Position::BeforeHost..Position::AfterPort];
         format!("{}://{authority}{}", self.url.scheme(), self.url.path())
     }
+}
+
+/// Whether a header or a query parameter says who we are, going by the names that services give it.
+fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = ["auth", "token", "secret", "password", "cookie", "session", "signature", "credential"];
+    words.iter().any(|word| name.contains(word))
+        || name == "key"
+        || name.ends_with("-key")
+        || name.ends_with("_key")
+        || matches!(&*name, "apikey" | "sig")
 }
 
 #[cfg(test)]
@@ -171,6 +204,23 @@ mod tests {
         let next = redirect("https://a.test/x", "http://b.test:81/").unwrap();
         assert_eq!(next.request(false).headers()["host"], "b.test:81");
         assert!(next.elsewhere);
+    }
+
+    #[test]
+    fn without_its_credentials_an_order_is_the_same_but_for_them() {
+        let mut file = HttpFile::get("https://a.test/x?shallow=true&auth=s3cret&key=s3cret".parse().unwrap());
+        for name in ["Authorization", "X-API-Key", "Cookie", "X-Goog-Firebase-AppCheck-Token", "X-Kept"] {
+            file.headers.insert(name.to_owned(), crate::model::Secret::new("s3cret"));
+        }
+        let bare = Order::of(&file).unwrap().without_credential().unwrap();
+        assert_eq!(bare.request(false).uri(), "/x?shallow=true");
+        let request = bare.request(false);
+        let sent: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert!(sent.contains(&"x-kept") && sent.contains(&"user-agent"), "{sent:?}");
+        assert_eq!(request.headers().values().filter(|value| *value == "s3cret").count(), 1);
+        assert!(
+            Order::of(&HttpFile::get("https://a.test/x?y=1".parse().unwrap())).unwrap().without_credential().is_none()
+        );
     }
 
     #[test]

@@ -74,6 +74,7 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
             kind: PartyKind::Provider,
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
+            confirm: None,
             check: file.build(&net).unwrap(),
             file,
             fingerprint: "".into(),
