@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Absorbed, World,
+    confirmed::Confirmations,
     hypotheses::{self, Case, Finding},
     matrix::{Look, Matrix, Standing, commonest_failure},
     window::Window,
@@ -23,13 +24,14 @@ const CATCHING_UP: Duration = Duration::from_mins(1);
 pub struct Judge {
     world: World,
     window: Window,
+    confirmations: Confirmations,
 }
 
 impl Judge {
     /// A judge that has seen nothing yet.
     #[must_use]
     pub fn new(world: World) -> Self {
-        Self { world, window: Window::default() }
+        Self { world, window: Window::default(), confirmations: Confirmations::default() }
     }
 
     /// The parties and probes that it judges.
@@ -45,13 +47,19 @@ impl Judge {
 
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
-        self.window.absorb(seen, now)
+        let absorbed = self.window.absorb(seen, now);
+        if absorbed == Absorbed::Confirmation {
+            self.confirmations.absorb(seen);
+        }
+        absorbed
     }
 
     /// One verdict for every subject that is not a control, and one for every vantage point; in a stable order.
     pub fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
         self.window.prune(&self.world, now);
-        judge(&self.world, &self.window, now)
+        let mut verdicts = judge(&self.world, &self.window, now);
+        self.confirmations.add_to(&mut verdicts, now);
+        verdicts
     }
 
     /// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.

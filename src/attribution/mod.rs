@@ -4,12 +4,14 @@
 //! The way: `window` keeps the newest observations of each cell; `matrix` reduces them to how each subject stands in
 //! each region; `hypotheses` holds one function per way to explain that; [`Judge`] asks them in order.
 
+mod confirmed;
 mod hypotheses;
 mod judge;
 mod matrix;
 mod window;
 mod world;
 
+pub use confirmed::{Confirmed, in_words};
 pub use judge::Judge;
 pub use window::Absorbed;
 pub use world::{World, WorldParty, WorldProbe};

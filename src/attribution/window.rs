@@ -80,14 +80,14 @@ impl Window {
     }
 
     fn try_absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
-        if seen.varied.is_some() {
-            return Absorbed::Confirmation;
-        }
         if seen.scheduled_at > now + AHEAD {
             return Absorbed::Absurd;
         }
         if seen.scheduled_at < now - REACH {
             return Absorbed::Stale;
+        }
+        if seen.varied.is_some() {
+            return Absorbed::Confirmation;
         }
         let key = CellKey {
             probe: seen.probe.into(),

@@ -201,6 +201,7 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
                 Content::List(_) => self.deserialize_seq(visitor),
                 Content::Scalar(scalar) if scalar.is_null() => self.deserialize_seq(visitor),
                 _ => self.here(visitor.visit_seq(Items { value: self, items: vec![self.id].into_iter() })),
+            },
             OR_OFF => match self.content() {
                 Content::Scalar(scalar) if matches!(&*scalar.text, "off" | "false") => {
                     self.text(scalar);
@@ -209,6 +210,9 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
                 Content::Scalar(scalar) if matches!(&*scalar.text, "on" | "true") => {
                     self.text(scalar);
                     self.here(visitor.visit_bool(true))
+                }
+                Content::Scalar(scalar) if !scalar.is_null() => {
+                    self.fail(self.no_mapping().help(Some("or write `off`".to_owned())))
                 }
                 _ => self.here(visitor.visit_newtype_struct(self)),
             },

@@ -1,6 +1,8 @@
 //! An observation as judging needs it: borrowed from wherever it was read, so that stored history can be judged again at
 //! the speed at which it can be read. Must not know where it comes from.
 
+use std::net::SocketAddr;
+
 use super::{Connection, Failure, Kind, Observation, Outcome, Phase, Timestamp, Varied};
 
 /// The part of an [`Observation`] that whose fault it is depends on. Times spent are in seconds.
@@ -34,6 +36,8 @@ pub struct Sighting<'a> {
     pub resolve: Option<f64>,
     /// The TCP handshake: what the way there costs, whatever the other side does.
     pub connect: Option<f64>,
+    /// Address and port that answered, or were tried last.
+    pub peer: Option<SocketAddr>,
     /// HTTP status, where there is one.
     pub http_status: Option<u16>,
     /// Version of the program that measured; empty where a file has none.
@@ -71,6 +75,7 @@ impl Default for Sighting<'_> {
             duration: 0.0,
             resolve: None,
             connect: None,
+            peer: None,
             http_status: None,
             build: "",
             config: "",
@@ -98,6 +103,7 @@ impl<'a> From<&'a Observation> for Sighting<'a> {
             duration: seen.duration.as_secs_f64(),
             resolve: seconds(Phase::Resolve),
             connect: seconds(Phase::Connect),
+            peer: seen.peer,
             http_status: seen.http_status,
             build: &seen.build,
             config: &seen.config,

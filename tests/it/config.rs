@@ -11,7 +11,7 @@ use std::{
 
 use proptest::prelude::*;
 use usoryou::{
-    config::{self, Loaded, Mistakes, Severity, VantageOverrides},
+    config::{self, Confirm, Loaded, Mistakes, Severity, VantageOverrides},
     model::PartyKind,
     net::Net,
 };
@@ -161,6 +161,12 @@ fn a_plan_holds_what_the_file_says() {
     assert_eq!((rtdb.interval, rtdb.timeout), (Duration::from_secs(60), Duration::from_secs(20)));
     // What a probe does not say comes from `defaults`.
     assert_eq!((plan.probes[1].interval, plan.probes[1].timeout), (Duration::from_secs(30), Duration::from_secs(10)));
+    let confirm = |index: usize| plan.probes[index].confirm;
+    let general =
+        Confirm { budget: 4, per: Duration::from_secs(300), resolver: Some("192.0.2.53:53".parse().unwrap()) };
+    assert_eq!(confirm(0), Some(general));
+    assert_eq!(confirm(4), Some(Confirm { resolver: Some("[::1]:5353".parse().unwrap()), ..general }));
+    assert_eq!(confirm(5), None);
     assert!(plan.hash.starts_with("sha256:") && plan.hash.len() == 71, "{}", plan.hash);
 }
 

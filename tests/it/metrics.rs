@@ -12,7 +12,9 @@ use std::{
 
 use usoryou::{
     metrics::{Format, Metrics, ProbeLabels},
-    model::{Cause, Connection, Failure, Kind, Observation, Outcome, Phase, PhaseTimes, Timestamp, TlsFacts, Verdict},
+    model::{
+        Cause, Connection, Failure, Kind, Observation, Outcome, Phase, PhaseTimes, Timestamp, TlsFacts, Varied, Verdict,
+    },
 };
 
 use crate::support::{
@@ -69,6 +71,8 @@ fn exercised() -> Arc<Metrics> {
     });
     series.record(&failed(Outcome::Down, Phase::Tls, Kind::TimedOut));
     series.record(&Observation { connection: Connection::Warm, ..observation(Outcome::Up, Duration::from_millis(3)) });
+    series
+        .confirmed(&Observation { varied: Some(Varied::Family), ..observation(Outcome::Up, Duration::from_millis(9)) });
     series.missed(2);
     series.late(Duration::from_micros(300));
     metrics.verdicts(&[verdict("firebase", Cause::Path, &["eu-west"]), verdict("api", Cause::Ok, &[])]);

@@ -329,6 +329,7 @@ impl<'a> Stream<'a> {
             duration: seen.duration,
             resolve: seen.phases[0],
             connect: seen.phases[1],
+            peer: None,
             http_status: seen.status,
             build: BUILDS[seen.build as usize % BUILDS.len()],
             config: CONFIGS[seen.config as usize % CONFIGS.len()],
