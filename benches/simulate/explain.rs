@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, io::Write};
 
+use usoryou::net::Net;
+
 use super::{
     arguments::{Arguments, QUIET_DAYS},
     kit::{
@@ -40,42 +42,46 @@ pub fn explain(name: &Name, arguments: &Arguments, out: &mut impl Write) -> Trie
     let marker = Marker { world, fault };
     let mut before: BTreeMap<String, String> = BTreeMap::new();
     let mut lines: Vec<(f64, String)> = Vec::new();
-    let results = case.run(&arguments.parameters, &mut [case.product()], &mut |at, stream, teller, told| {
-        for verdict in teller.verdicts() {
-            let alternatives: Vec<&str> = verdict.alternatives.iter().map(|cause| cause.word()).collect();
-            let regions: Vec<&str> = verdict.regions.iter().map(|region| &**region).collect();
-            let because = verdict.because_of.as_ref().map(|of| format!(" because of {of}")).unwrap_or_default();
-            let degraded = if verdict.degraded { " degraded" } else { "" };
-            let state =
-                format!("{}{degraded} {}{because} or {}", verdict.cause, regions.join(","), alternatives.join(","));
-            let key = verdict.subject.to_string();
-            let known = before.get(&key).map_or("ok  or ", String::as_str);
-            if known != state {
-                let line = format!("{key}: {state} ({:.2}) {}", verdict.confidence, verdict.evidence.join(" "));
-                lines.push((at, format!("verdict  {line}")));
-                before.insert(key, state);
+    let results = case.run(
+        &arguments.parameters,
+        &mut [case.product(&Net::system(vec![])?)?],
+        &mut |at, stream, teller, told| {
+            for verdict in teller.verdicts() {
+                let alternatives: Vec<&str> = verdict.alternatives.iter().map(|cause| cause.word()).collect();
+                let regions: Vec<&str> = verdict.regions.iter().map(|region| &**region).collect();
+                let because = verdict.because_of.as_ref().map(|of| format!(" because of {of}")).unwrap_or_default();
+                let degraded = if verdict.degraded { " degraded" } else { "" };
+                let state =
+                    format!("{}{degraded} {}{because} or {}", verdict.cause, regions.join(","), alternatives.join(","));
+                let key = verdict.subject.to_string();
+                let known = before.get(&key).map_or("ok  or ", String::as_str);
+                if known != state {
+                    let line = format!("{key}: {state} ({:.2}) {}", verdict.confidence, verdict.evidence.join(" "));
+                    lines.push((at, format!("verdict  {line}")));
+                    before.insert(key, state);
+                }
             }
-        }
-        for one in told {
-            let mark = marker.mark(&Said::from(one), &stream.stalled(at));
-            let regions: Vec<&str> = one.regions.iter().map(|region| &**region).collect();
-            let what = if one.opened { "OPENED" } else { "UPDATED" };
-            lines.push((
-                at,
-                format!(
-                    "{what} {} {}: {} {} or {:?} ({:.2}) because of {:?} => {mark:?}\n             {}",
-                    one.incident,
-                    one.subject,
-                    one.cause,
-                    regions.join(","),
-                    one.alternatives,
-                    one.confidence,
-                    one.because_of,
-                    one.evidence.join(" "),
-                ),
-            ));
-        }
-    });
+            for one in told {
+                let mark = marker.mark(&Said::from(one), &stream.stalled(at));
+                let regions: Vec<&str> = one.regions.iter().map(|region| &**region).collect();
+                let what = if one.opened { "OPENED" } else { "UPDATED" };
+                lines.push((
+                    at,
+                    format!(
+                        "{what} {} {}: {} {} or {:?} ({:.2}) because of {:?} => {mark:?}\n             {}",
+                        one.incident,
+                        one.subject,
+                        one.cause,
+                        regions.join(","),
+                        one.alternatives,
+                        one.confidence,
+                        one.because_of,
+                        one.evidence.join(" "),
+                    ),
+                ));
+            }
+        },
+    );
     let outcome = &results[0].outcome;
     let pages: Vec<f64> = lines.iter().filter(|(_, line)| line.starts_with("OPENED")).map(|(at, _)| *at).collect();
     // Of a long quiet time only what surrounds a page.

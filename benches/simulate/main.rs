@@ -11,6 +11,8 @@
 //! --threads N           at most 2 (2)
 //! --list N              cases to list that went wrong
 //! --explain CASE        one case, told as it went
+//! --write DIR           each case as files for `usoryou replay`
+//! --no-baselines        usoryou alone
 //! ```
 #![expect(unreachable_pub, reason = "the kit is shared with a test, which is another crate")]
 
@@ -27,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return explain::explain(name, &arguments, out);
     }
     let began = std::time::Instant::now();
-    let runs = run::all(&arguments);
+    let runs = run::all(&arguments)?;
     table::print(&runs, &arguments, out)?;
     std::io::Write::write_fmt(out, format_args!("\n{} cases in {:.0?}\n", runs.len(), began.elapsed()))?;
     Ok(())

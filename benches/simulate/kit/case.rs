@@ -1,8 +1,12 @@
 //! One case from its name to its outcome: draws the world and the fault, runs every rule over the same observations.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error, sync::Arc};
+
+use usoryou::net::Net;
 
 use super::{
+    baselines::{Average, Baseline, Quorum, ThreeInARow},
+    bayes::Bayes,
     dice::Dice,
     fault::Fault,
     parameters::Parameters,
@@ -15,6 +19,9 @@ use super::{
 
 /// The kind of a case in which nothing happens.
 pub const QUIET: &str = "quiet";
+
+/// The rules of [`Case::baselines`], in their order.
+pub const BASELINES: [&str; 5] = ["3 in a row", "quorum", "avg < .5, 2m", "Bayes", "Bayes, learned"];
 
 /// Which case: enough to have it again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +134,18 @@ impl Case {
     }
 
     /// The rule that ships.
-    pub fn product(&self) -> Box<dyn Teller> {
-        Box::new(Product::new(self.world.known()))
+    pub fn product(&self, net: &Arc<Net>) -> Result<Box<dyn Teller>, Box<dyn Error>> {
+        Ok(Box::new(Product::new(&self.world, net)?))
+    }
+
+    /// What people use today, and Bayes without a clip.
+    pub fn baselines(&self) -> Vec<Box<dyn Teller>> {
+        vec![
+            Box::new(Baseline::new(ThreeInARow, &self.world)),
+            Box::new(Baseline::new(Quorum, &self.world)),
+            Box::new(Baseline::new(Average::default(), &self.world)),
+            Box::new(Bayes::new(false, &self.world)),
+            Box::new(Bayes::new(true, &self.world)),
+        ]
     }
 }

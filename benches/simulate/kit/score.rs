@@ -187,17 +187,19 @@ impl Marker<'_> {
         };
         let (mut found, mut wrong, mut unknown) = (BTreeSet::new(), false, false);
         let mut last: BTreeMap<&Arc<str>, Mark> = BTreeMap::new();
+        let mut letters: BTreeSet<&str> = BTreeSet::new();
         for (at, one) in told {
             let mark = self.mark(&Said::from(one), &stalled(*at));
             if *at < onset {
-                outcome.false_pages += usize::from(one.opened && mark != Mark::Neutral);
+                let counts = one.opened && mark != Mark::Neutral && letters.insert(&*one.letter);
+                outcome.false_pages += usize::from(counts);
                 continue;
             }
             if one.opened && one.cause != Cause::Unknown && mark != Mark::Neutral {
                 outcome.confidences.push((one.confidence, matches!(mark, Mark::Right(_))));
             }
             last.insert(&one.incident, mark);
-            outcome.pages += usize::from(one.opened);
+            outcome.pages += usize::from(one.opened && letters.insert(&*one.letter));
             match mark {
                 Mark::Right(number) if *at <= end + GRACE && one.opened => {
                     if outcome.delay.is_none() {

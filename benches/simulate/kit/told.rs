@@ -22,6 +22,8 @@ pub struct Told {
     pub confidence: f64,
     pub onset: Timestamp,
     pub evidence: Vec<String>,
+    /// What was posted: several things can be told in one letter.
+    pub letter: String,
 }
 
 /// A rule that is fed with what reaches the hub and tells people of it.

@@ -1,11 +1,8 @@
 //! A world: parties, targets, regions, and how they differ from each other. Drawn from the parameters; knows no time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use usoryou::{
-    attribution,
-    model::{PartyKind, Subject},
-};
+use usoryou::model::{PartyKind, Subject};
 
 use super::{dice::Dice, parameters::Parameters};
 
@@ -257,22 +254,5 @@ impl World {
 
     pub fn cells(&self) -> usize {
         self.offsets.len()
-    }
-
-    /// The world as the judge knows it.
-    pub fn known(&self) -> attribution::World {
-        let parties = self.parties.iter().map(|party| {
-            let depends_on = party.depends_on.iter().map(|on| self.parties[*on].key.clone()).collect();
-            (party.key.clone(), attribution::WorldParty { kind: party.kind, name: party.key.clone(), depends_on })
-        });
-        let probes = self.targets.iter().enumerate().map(|(index, target)| {
-            let seen = attribution::WorldProbe {
-                subject: self.subject(index),
-                interval: Duration::from_secs_f64(INTERVAL),
-                timeout: Duration::from_secs_f64(target.timeout),
-            };
-            (target.probe.clone(), seen)
-        });
-        attribution::World { parties: parties.collect(), probes: probes.collect() }
     }
 }
