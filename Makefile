@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny unit docs bench simulate clean
+.PHONY: run demo test setup peers fmt lint deny unit docs bench bench-alerting simulate clean
 
 CARGO ?= cargo
 
@@ -36,6 +36,10 @@ docs:
 # The figures of the README: against blackbox_exporter and a bare client in the same run (8 minutes to build, 6 to run).
 bench:
 	./bench/run
+
+# From a fault to the message, beside Prometheus, blackbox_exporter and Alertmanager (10 minutes to run).
+bench-alerting:
+	./bench/alerting
 
 # The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
 WITH ?=

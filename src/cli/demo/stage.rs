@@ -162,7 +162,9 @@ impl Stage {
                 () = &mut stop => return Ok(()),
                 Some(observation) = latest.recv() => {
                     let key = (Arc::clone(&observation.probe), Arc::clone(&observation.region));
-                    self.latest.insert(key, observation.clone());
+                    if observation.varied.is_none() {
+                        self.latest.insert(key, observation.clone());
+                    }
                     // The hub is gone only when the demo ends.
                     let _ = sink.send(observation).await;
                 }
