@@ -7,6 +7,7 @@ mod support;
 
 mod check;
 mod config;
+mod confirm;
 mod demo;
 mod dns_icmp;
 mod docs;
