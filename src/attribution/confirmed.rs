@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::Absorbed;
 use crate::model::{Kind, Outcome, Phase, Sighting, Subject, Timestamp, Varied, Verdict};
 
 /// Older confirmations are about another failure.
@@ -117,9 +118,9 @@ const fn otherwise(varied: Varied, by_v6: Option<bool>, failed: Option<Phase>) -
 pub(super) struct Confirmations(BTreeMap<Subject, VecDeque<Confirmed>>);
 
 impl Confirmations {
-    /// Takes a confirmation.
-    pub(super) fn absorb(&mut self, seen: &Sighting<'_>) {
-        let Some(confirmed) = Confirmed::of(seen) else { return };
+    /// Takes what the window has found to be a confirmation.
+    pub(super) fn absorb(&mut self, seen: &Sighting<'_>, absorbed: Absorbed) {
+        let Some(confirmed) = Confirmed::of(seen).filter(|_| absorbed == Absorbed::Confirmation) else { return };
         let subject = Subject { party: seen.party.into(), product: seen.product.map(Into::into) };
         if self.0.len() >= SUBJECTS && !self.0.contains_key(&subject) {
             return;
@@ -215,7 +216,7 @@ mod tests {
         };
         let mut confirmations = Confirmations::default();
         for seen in [seen("a", 1502), seen("b", 1002)] {
-            confirmations.absorb(&Sighting::from(&seen));
+            confirmations.absorb(&Sighting::from(&seen), Absorbed::Confirmation);
         }
         let mut verdicts = [verdict("a"), verdict("b"), verdict("c")];
         confirmations.add_to(&mut verdicts, at(2000));

@@ -48,9 +48,7 @@ impl Judge {
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         let absorbed = self.window.absorb(seen, now);
-        if absorbed == Absorbed::Confirmation {
-            self.confirmations.absorb(seen);
-        }
+        self.confirmations.absorb(seen, absorbed);
         absorbed
     }
 
