@@ -19,6 +19,7 @@ pub mod attribution;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod feed;
 pub mod hub;
 pub mod incident;
 pub mod metrics;

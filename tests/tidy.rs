@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 11] = [
     &["engine", "hub"],
     &["config"],
     &["notify"],
-    &["protocol", "store", "metrics"],
+    &["protocol", "store", "feed", "metrics"],
     &["net", "attribution", "incident"],
     &["model"],
 ];

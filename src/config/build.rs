@@ -10,6 +10,7 @@ use super::{
     at::At,
     confirm,
     fault::{Fault, did_you_mean},
+    feeds,
     file::{File, MaintenanceFile, ProbeFile},
     rules::{self, is_name},
     tree::{Content, Id, Tree},
@@ -40,10 +41,11 @@ impl Workshop<'_> {
     pub(super) fn plan(&mut self) -> Plan {
         let file = self.file;
         let parties = file.parties.iter().flatten().filter_map(|(key, party)| {
+            let feeds = feeds::feeds(file, key, &party.value);
             let key: Arc<str> = key.as_str().into();
             let name = party.value.name.as_ref().map_or_else(|| Arc::clone(&key), |name| name.value.as_str().into());
             let depends_on = party.value.depends_on.iter().map(|other| other.value.as_str().into()).collect();
-            Some((key, Party { kind: party.value.kind?, name, depends_on }))
+            Some((key, Party { kind: party.value.kind?, name, depends_on, feeds }))
         });
         Plan {
             hash: hash(self.text.as_bytes()),

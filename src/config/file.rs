@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use super::{
     at::{At, Several},
     confirm::ConfirmFile,
     or_off::OrOff,
+    shorthand::ShortOrLong,
 };
 use crate::{
+    feed::FeedFile,
     model::{Cause, PartyKind, Secret, Severity},
     notify::ChannelFile,
     protocol::{CheckFile, Span},
@@ -87,9 +90,28 @@ pub(super) struct PartyFile {
     /// Parties without which this one cannot work.
     #[serde(default)]
     pub(super) depends_on: Vec<At<String>>,
-    /// Where the party tells its own state; not read by this version.
+    /// Where the party tells its own state: one feed, or a list of them.
     #[serde(default)]
-    pub(super) status_feed: Option<At<BTreeMap<String, String>>>,
+    pub(super) status_feed: Several<StatusFeedFile>,
+}
+
+/// A feed by its kind: exactly one key, with its address, or with its address and what the names in it mean here.
+pub(super) type StatusFeedFile = FeedFile<ShortOrLong<At<Url>, NamedFeedFile>>;
+
+/// The address of a feed, and what the names in it mean here.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamedFeedFile {
+    /// Where it is.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(required)]
+    pub(super) url: Option<At<Url>>,
+    /// By product of ours (or the party's key, for the party as a whole): the names or ids of products in the feed.
+    #[serde(default)]
+    pub(super) products: BTreeMap<String, At<Several<String>>>,
+    /// By region of ours: the names or ids of regions in the feed.
+    #[serde(default)]
+    pub(super) regions: BTreeMap<String, At<Several<String>>>,
 }
 
 /// One way to look at a party's product.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
+    feed::Feed,
     model::{PartyKind, Subject, Timestamp, Vantage},
     notify::{ChannelFile, Habits, Hears},
     protocol::{Check, CheckFile},
@@ -39,6 +40,8 @@ pub struct Party {
     pub name: Arc<str>,
     /// Parties without which this one cannot work.
     pub depends_on: Vec<Arc<str>>,
+    /// Where it tells its own state.
+    pub feeds: Vec<Feed>,
 }
 
 /// One configured way to look at a party's product.

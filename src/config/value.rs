@@ -12,6 +12,7 @@ use super::{
     decode::{Decoder, listed},
     fault::{Fault, did_you_mean},
     or_off::OR_OFF,
+    shorthand::SHORT_OR_LONG,
     tree::{Content, Entry, Id, Scalar},
     wrong::{Wrong, shortened},
 };
@@ -220,6 +221,10 @@ impl<'de> Deserializer<'de> for Value<'_, '_> {
                 self.decoder.looked_at(self.id, true);
                 self.here(visitor.visit_newtype_struct(Self { secret: true, ..self }))
             }
+            SHORT_OR_LONG => self.here(match self.content() {
+                Content::Map(_) => visitor.visit_some(self),
+                _ => visitor.visit_newtype_struct(self),
+            }),
             _ => self.here(visitor.visit_newtype_struct(self)),
         }
     }

@@ -126,6 +126,10 @@ pub struct FeedState {
     /// What they say is wrong now, the worst first.
     #[serde(default)]
     pub admissions: Vec<Admission>,
+    /// Products of ours of which their silence means nothing: they tell of trouble with something that may be one of them
+    /// by another name.
+    #[serde(default)]
+    pub unsure: Vec<Arc<str>>,
     /// Why it cannot be told, when it cannot.
     #[serde(default)]
     pub why: Option<String>,
@@ -142,10 +146,12 @@ impl FeedState {
         about.reduce(|worst, one| if one.kind > worst.kind { one } else { worst })
     }
 
-    /// Whether its silence means that they say nothing, and not that we could not read it.
+    /// Whether its silence about a subject means that they say nothing, and not that we could not read it.
     #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.state != FeedWord::Unknown
+    pub fn is_silent_about(&self, subject: &Subject) -> bool {
+        let is_unsure =
+            subject.product.as_ref().map_or(!self.unsure.is_empty(), |product| self.unsure.contains(product));
+        self.why.is_none() && self.state != FeedWord::Unknown && !is_unsure
     }
 }
 

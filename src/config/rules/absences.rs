@@ -59,11 +59,6 @@ pub(super) fn providers_can_be_compared(facts: &Facts<'_>, faults: &mut Vec<Faul
 }
 
 pub(super) fn not_in_this_version(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
-    let feeds = facts.file.parties.iter().flatten().filter_map(|(_, party)| party.value.status_feed.as_ref());
-    for feed in feeds {
-        let at = facts.tree.place(feed.id);
-        faults.push(Fault::warning(at, "status feeds are not read by this version: the key has no effect"));
-    }
     let hub = &facts.file.hub;
     let has_urls = hub.urls.as_ref().is_some_and(|urls| !urls.value.is_empty());
     if let Some(urls) = hub.urls.as_ref().filter(|_| has_urls) {

@@ -34,7 +34,7 @@ type Rule = fn(&Facts<'_>, &mut Vec<Fault>);
 
 /// Every rule.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
-    let of_what_is_there: [Rule; 10] = [
+    let of_what_is_there: [Rule; 11] = [
         names::names,
         names::probe_names_are_unique,
         references::parties_exist,
@@ -44,6 +44,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
         numbers::timeouts_fit,
         numbers::counts_fit,
         numbers::confirmations_fit,
+        crate::config::feeds::feeds_make_sense,
         absences::not_in_this_version,
     ];
     let of_what_is_not: [Rule; 3] =

@@ -54,7 +54,7 @@ pub fn patience() -> Patience {
 pub fn world(webhook: &str) -> Plan {
     let check = serde_json::json!({"icmp": {"host": "127.0.0.1"}});
     let mut plan = plan(&[("rtdb", check.clone()), ("api", check.clone()), ("control", check)]);
-    let party = |kind, name: &str| Party { kind, name: name.into(), depends_on: vec![] };
+    let party = |kind, name: &str| Party { kind, name: name.into(), depends_on: vec![], feeds: vec![] };
     plan.parties = BTreeMap::from([
         ("firebase".into(), party(PartyKind::Provider, "Firebase")),
         ("api".into(), party(PartyKind::Us, "Our API")),
