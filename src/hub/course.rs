@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::world;
+use super::{said::Said, world};
 use crate::{
     attribution::{Absorbed, Judge, World},
     config::Plan,
     incident::{self, Change, Incidents, Policy},
-    model::{Incident, Sighting, Subject, Timestamp, Verdict},
+    model::{FeedState, Incident, Sighting, Subject, Timestamp, Verdict},
     notify::{self, Audience, Hears, Planned},
 };
 
@@ -20,6 +20,7 @@ pub struct Course {
     somebody: Vec<Hears>,
     policy: Policy,
     incidents: Incidents,
+    said: Said,
 }
 
 /// What one judgement came to.
@@ -47,6 +48,7 @@ impl Course {
             somebody: vec![],
             policy: world::policy(plan),
             incidents,
+            said: Said::default(),
         }
     }
 
@@ -60,6 +62,17 @@ impl Course {
     /// Lets one channel hear of everything that pages, where the plan tells nobody.
     pub fn tell_somebody(&mut self) {
         self.somebody = vec![Hears::all("somebody")];
+    }
+
+    /// Takes what the parties' status pages say from now on, of those that have any.
+    pub fn hear(&mut self, feeds: Vec<FeedState>) {
+        self.said = Said::from(feeds);
+    }
+
+    /// The plan in force.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The parties and probes that are judged.
@@ -87,18 +100,26 @@ impl Course {
 
     /// Judges what is known now, and takes the incidents one step on.
     pub fn turn(&mut self, now: Timestamp) -> Turn {
-        let verdicts = self.judge.judge(now);
+        let mut verdicts = self.judge.judge(now);
+        self.said.speak(self.judge.world(), &mut verdicts);
+        let admitted = self.said.admit(&mut self.incidents);
         let step = incident::step(&self.incidents, &verdicts, self.policy, now);
         self.incidents = step.incidents;
         let planned = self.letters(&step.changes, now);
         for amended in &planned.amended {
             self.incidents.amend(amended);
         }
-        Turn { verdicts, changes: step.changes, touched: step.touched, dropped: step.dropped, planned }
+        // A suspicion that was dropped just now is no longer among them, and must not be written.
+        let admitted = self.incidents.current().filter(|incident| admitted.contains(&incident.id));
+        let touched = admitted.cloned().chain(step.touched).collect();
+        Turn { verdicts, changes: step.changes, touched, dropped: step.dropped, planned }
     }
 
     fn letters(&self, changes: &[Change], now: Timestamp) -> Planned {
-        let muted = |incident: &Incident| world::muted(&self.plan, incident, now);
+        let muted = |incident: &Incident| {
+            let planned = || self.said.planned(self.judge.world(), incident, now);
+            world::muted(&self.plan, incident, now).or_else(planned)
+        };
         let alerts = &self.plan.alerts;
         let routes = if alerts.routes.is_empty() { &self.somebody } else { &alerts.routes };
         let audience = Audience { world: self.judge.world(), routes, muted: &muted, habits: alerts.habits };

@@ -5,8 +5,10 @@
 //! soon as the store can; the outbox sends. A store that fails therefore stops neither judging nor probing.
 
 mod course;
+mod feeds;
 mod keeper;
 mod rounds;
+mod said;
 mod view;
 mod world;
 
@@ -26,6 +28,7 @@ pub use world::world;
 
 use crate::{
     config::Plan,
+    feed,
     incident::Incidents,
     metrics::Metrics,
     model::{Observation, Timestamp},
@@ -50,6 +53,8 @@ pub struct Pace {
     pub flush_within: Duration,
     /// How patient the outbox is.
     pub patience: Patience,
+    /// How often status feeds are read.
+    pub feeds: feed::Pace,
 }
 
 impl Default for Pace {
@@ -61,6 +66,7 @@ impl Default for Pace {
             trim_every: Duration::from_mins(5),
             flush_within: Duration::from_secs(2),
             patience: Patience::default(),
+            feeds: feed::Pace::default(),
         }
     }
 }
@@ -105,18 +111,28 @@ pub async fn run(hub: Hub, stop: watch::Receiver<bool>) {
     };
     let sending = tokio::spawn(outbox.run(stop.clone()));
     let trimming = tokio::spawn(trim(hub.store.clone(), hub.plan.clone(), hub.metrics.clone(), hub.pace, stop.clone()));
+    let (readings, read) = watch::channel(feeds::Readings::new());
+    let (hurry, hurried) = watch::channel(feed::Hurry::new());
+    let pace = hub.pace.feeds;
+    let reading =
+        tokio::spawn(feeds::follow(hub.plan.clone(), hub.http.clone(), pace, readings, hurried, stop.clone()));
     let (flush, flushing) = watch::channel(false);
     let writing = tokio::spawn({
         let keeper = keeper.clone();
         async move { keeper.run(flushing).await }
     });
 
-    let rounds = Rounds::new(&hub.plan.borrow(), incidents, &window, chrono::Utc::now());
+    let rounds = {
+        let pages = feeds::Pages::new(read, hurry);
+        Rounds::new(&hub.plan.borrow(), incidents, &window, pages, chrono::Utc::now())
+    };
     judging(hub, rounds, &keeper, &roster, stopping).await;
 
     // Nobody is left to add anything: the keeper writes what it has and ends.
     let _ = flush.send(true);
-    for (task, name) in [(writing, "writing"), (sending, "sending"), (trimming, "trimming")] {
+    for (task, name) in
+        [(writing, "writing"), (sending, "sending"), (trimming, "trimming"), (reading, "reading status feeds")]
+    {
         if let Err(error) = task.await {
             tracing::error!("{name} ended badly: {error}");
         }

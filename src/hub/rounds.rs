@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 
-use super::{Course, View, course::Turn, keeper::Keeper};
+use super::{Course, View, course::Turn, feeds::Pages, keeper::Keeper};
 use crate::{
     config::Plan,
     incident::{Change, Incidents},
@@ -16,13 +16,20 @@ use crate::{
 
 pub(super) struct Rounds {
     course: Course,
+    pages: Pages,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
 }
 
 impl Rounds {
-    pub(super) fn new(plan: &Arc<Plan>, incidents: Incidents, remembered: &[Observation], now: Timestamp) -> Self {
-        let mut rounds = Self { course: Course::new(plan, incidents), silent_controls: BTreeSet::new() };
+    pub(super) fn new(
+        plan: &Arc<Plan>,
+        incidents: Incidents,
+        remembered: &[Observation],
+        pages: Pages,
+        now: Timestamp,
+    ) -> Self {
+        let mut rounds = Self { course: Course::new(plan, incidents), pages, silent_controls: BTreeSet::new() };
         for seen in remembered {
             rounds.absorb(seen, now);
         }
@@ -40,10 +47,15 @@ impl Rounds {
 
     pub(super) fn judge(&mut self, keeper: &Keeper, view: &watch::Sender<View>, metrics: &Metrics, now: Timestamp) {
         let began = Instant::now();
+        let feeds = self.pages.read(self.course.plan(), now);
+        metrics.status_feeds(&feeds);
+        self.course.hear(feeds.clone());
         let Turn { verdicts, changes, touched, dropped, planned } = self.course.turn(now);
         self.say(&changes, &planned.amended, metrics);
         self.say_controls(now);
         metrics.verdicts(&verdicts);
+        metrics.status_feed_lags(&touched);
+        self.pages.attend(self.course.plan(), self.course.incidents());
         metrics.incidents_open(self.course.incidents().open().count());
         keeper.record(touched.into_iter().chain(planned.amended), dropped, planned.letters);
         let closed = changes.into_iter().map(|change| change.incident).filter(|incident| incident.closed_at.is_some());
@@ -52,6 +64,7 @@ impl Rounds {
             view.sentences = verdicts.iter().map(|verdict| words::sentence(self.course.world(), verdict)).collect();
             view.verdicts = verdicts;
             view.incidents = self.course.incidents().current().cloned().collect();
+            view.feeds = feeds;
             view.store = keeper.health();
             closed.for_each(|incident| view.close(incident));
         });

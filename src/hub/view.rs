@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Incident, IncidentState, Timestamp, Verdict};
+use crate::model::{FeedState, Incident, IncidentState, Timestamp, Verdict};
 
 /// Closed incidents that stay in sight.
 const RECENT: usize = 50;
@@ -20,6 +20,8 @@ pub struct View {
     pub incidents: Vec<Incident>,
     /// Incidents that are over, the newest first.
     pub recent: VecDeque<Incident>,
+    /// What the parties' status pages say, of those that have any.
+    pub feeds: Vec<FeedState>,
     /// How the store is.
     pub store: StoreHealth,
 }

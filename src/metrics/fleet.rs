@@ -9,7 +9,7 @@ use super::{
     Metrics, lock,
     probe::{LATENCY, histogram},
 };
-use crate::model::{Cause, Timestamp, Verdict};
+use crate::model::{Cause, FeedState, FeedWord, Incident, Timestamp, Verdict};
 
 /// The state behind the figures of the hub side.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Fleet {
     pub(super) verdicts: Vec<VerdictSeries>,
     pub(super) incidents_open: Option<u64>,
     pub(super) incidents: BTreeMap<(Arc<str>, Cause), u64>,
+    pub(super) feeds: Vec<(Arc<str>, FeedWord)>,
+    pub(super) feed_lags: BTreeMap<Arc<str>, f64>,
     pub(super) notifications: BTreeMap<(Arc<str>, &'static str), u64>,
     pub(super) outbox: Option<(u64, Duration)>,
     pub(super) config: Option<ConfigReload>,
@@ -91,6 +93,26 @@ impl Metrics {
     /// Counts an incident that has opened.
     pub fn incident_opened(&self, party: &Arc<str>, cause: Cause) {
         *lock(&self.fleet).incidents.entry((party.clone(), cause)).or_default() += 1;
+    }
+
+    /// Shows how the status pages stand, all of them; the state of before vanishes.
+    pub fn status_feeds(&self, states: &[FeedState]) {
+        let feeds: Vec<_> = states.iter().map(|state| (state.party.clone(), state.state)).collect();
+        let mut fleet = lock(&self.fleet);
+        fleet.feed_lags.retain(|party, _| feeds.iter().any(|(known, _)| known == party));
+        fleet.feeds = feeds;
+    }
+
+    /// How long after the onset of these incidents their parties admitted them, of those that did; the newest counts.
+    pub fn status_feed_lags(&self, incidents: &[Incident]) {
+        let mut admitted: Vec<_> = incidents.iter().filter_map(|one| Some((one, one.admitted_at? - one.onset))).collect();
+        admitted.sort_by_key(|(incident, _)| incident.onset);
+        let mut fleet = lock(&self.fleet);
+        for (incident, lag) in admitted {
+            #[expect(clippy::cast_precision_loss, reason = "days in milliseconds are far from what a double loses")]
+            let seconds = lag.num_milliseconds() as f64 / 1e3;
+            fleet.feed_lags.insert(incident.subject.party.clone(), seconds);
+        }
     }
 
     /// Counts an attempt to send; `result` is one of a closed list of words (`sent`, `retry`, `refused` …).

@@ -139,11 +139,9 @@ impl FeedState {
     /// A page that was read longer ago than this says nothing any more.
     pub const FRESH: Duration = Duration::from_mins(6);
 
-    /// The worst that is said of a subject, seen from these regions.
-    #[must_use]
-    pub fn about(&self, subject: &Subject, regions: &[Arc<str>]) -> Option<&Admission> {
-        let about = self.admissions.iter().filter(|one| one.is_about(subject, regions));
-        about.reduce(|worst, one| if one.kind > worst.kind { one } else { worst })
+    /// What is said of a subject, seen from these regions (none: from wherever), the worst first.
+    pub fn about<'a>(&'a self, subject: &'a Subject, regions: &'a [Arc<str>]) -> impl Iterator<Item = &'a Admission> {
+        self.admissions.iter().filter(move |one| one.is_about(subject, regions))
     }
 
     /// Whether its silence about a subject means that they say nothing, and not that we could not read it.

@@ -1,6 +1,7 @@
 //! Telling people: what to say, to whom, and a durable outbox that says it exactly once. Channels are one file each,
 //! registered in one list below. Probing and judging never wait for anything here.
 
+pub mod admission;
 mod channel;
 mod outbox;
 mod plan;

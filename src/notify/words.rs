@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::admission;
 use crate::{
     attribution::World,
     model::{Cause, Incident, Kind, Phase, Subject, Timestamp, Verdict},
@@ -24,6 +25,7 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
     headline.extend(failing(verdict));
     let mut evidence = verdict.evidence.iter().cloned();
     headline.extend(evidence.next());
+    headline.extend(verdict.page_says.clone());
     let mut lines: Vec<String> = evidence.collect();
     lines.extend(detail(verdict));
     // Where the alternatives are the answer they belong to it.
@@ -53,7 +55,9 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
         span(lasted),
         was(&incident.verdict),
     );
-    Words { headline, lines: vec![format!("Incident {}", incident.id)] }
+    let mut lines: Vec<String> = admission::ahead(world, incident).into_iter().collect();
+    lines.push(format!("Incident {}", incident.id));
+    Words { headline, lines }
 }
 
 /// The answer as it stands now, in one sentence: for a page, a terminal or a log.
@@ -71,6 +75,7 @@ pub fn sentence(world: &World, verdict: &Verdict) -> String {
     let mut said = vec![answer(world, verdict, verdict.onset.unwrap_or(verdict.at))];
     said.extend(failing(verdict));
     said.extend(verdict.evidence.first().cloned());
+    said.extend(verdict.page_says.clone());
     said.join(" ")
 }
 
@@ -204,7 +209,7 @@ fn clock(at: Timestamp, read_at: Timestamp) -> String {
 }
 
 /// `9 min 5 s`.
-fn span(span: Duration) -> String {
+pub(super) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes, seconds % 60) {

@@ -21,7 +21,7 @@ use self::instant::Instant;
 use super::{Site, health};
 use crate::{
     config::Probe,
-    model::{PartyKind, Timestamp},
+    model::{FeedState, PartyKind, Timestamp},
     store::StoreError,
 };
 
@@ -72,6 +72,8 @@ struct Status {
     judged_at: Option<Timestamp>,
     /// What is wrong now, a sentence each.
     bad: Vec<String>,
+    /// What the parties' status pages say, of those that have any.
+    feeds: Vec<FeedState>,
 }
 
 async fn status(State(site): State<Site>) -> Json<Status> {
@@ -82,6 +84,7 @@ async fn status(State(site): State<Site>) -> Json<Status> {
     Json(Status {
         judged_at: view.at,
         bad: judged.filter(|(verdict, _)| verdict.is_bad()).map(|(_, sentence)| sentence.clone()).collect(),
+        feeds: view.feeds.clone(),
         version: env!("CARGO_PKG_VERSION"),
         config: Arc::clone(&plan.hash),
         region: Arc::clone(&plan.vantage.region),

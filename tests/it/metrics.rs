@@ -78,6 +78,9 @@ fn exercised() -> Arc<Metrics> {
     metrics.verdicts(&[verdict("firebase", Cause::Path, &["eu-west"]), verdict("api", Cause::Ok, &[])]);
     metrics.incidents_open(1);
     metrics.incident_opened(&"firebase".into(), Cause::Path);
+    let feed = serde_json::json!({"party": "firebase", "state": "degraded"});
+    metrics.status_feeds([serde_json::from_value(feed).unwrap()].iter());
+    metrics.status_feed_lag(&"firebase".into(), chrono::TimeDelta::seconds(840));
     metrics.notification(&"support".into(), "sent");
     metrics.outbox(1, Some(Duration::from_secs(3)));
     metrics.hub_absorbed(3);

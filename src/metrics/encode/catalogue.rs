@@ -162,6 +162,16 @@ fn judgement(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
             .iter()
             .map(|((party, cause), count)| (Labels(vec![("party", &**party), ("cause", cause.word())]), whole(*count))),
     )?;
+    page.gauges(
+        "status_feed_state",
+        "1 for what the status pages of a party say now; unknown is never evidence",
+        fleet.feeds.iter().map(|(party, word)| (Labels(vec![("party", &**party), ("state", word.word())]), 1.0)),
+    )?;
+    page.gauges(
+        "status_feed_lag_seconds",
+        "How long after its onset a party admitted the newest incident that it admitted; negative when it was first",
+        fleet.feed_lags.iter().map(|(party, lag)| (Labels(vec![("party", &**party)]), *lag)),
+    )?;
     let Some(hub) = &fleet.hub else { return Ok(()) };
     page.counters("hub_observations", "Observations taken by the hub", alone(Some(whole(hub.observations))))?;
     page.gauges(

@@ -93,6 +93,11 @@ impl Hurried {
             trim_every: Duration::from_secs(60),
             flush_within: Duration::from_secs(2),
             patience: patience(),
+            feeds: usoryou::feed::Pace {
+                every: Duration::from_millis(100),
+                in_a_hurry: Duration::from_millis(50),
+                deadline: Duration::from_millis(600),
+            },
         };
         let http = notify::http_client(&Trust::default()).unwrap();
         let hub =
