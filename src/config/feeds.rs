@@ -16,11 +16,11 @@ use crate::feed::{Feed, Names, Source};
 pub(super) fn feeds(file: &File, key: &str, party: &PartyFile) -> Vec<Feed> {
     let probed = || products(file, key).map(Arc::from).collect::<std::collections::BTreeSet<Arc<str>>>();
     let written = party.status_feed.iter();
-    let ready = written.filter_map(|feed| {
+    let ready = written.map(|feed| {
         let (kind, address) = feed.value.parts();
         let (url, named) = match address {
             ShortOrLong::Short(url) => (url, None),
-            ShortOrLong::Long(named) => (named.url.as_ref()?, Some(named)),
+            ShortOrLong::Long(named) => (&named.url, Some(named)),
         };
         let names = |pick: fn(&NamedFeedFile) -> &Mapping| named.map(|named| told(pick(named))).unwrap_or_default();
         let names = Names {
@@ -28,7 +28,7 @@ pub(super) fn feeds(file: &File, key: &str, party: &PartyFile) -> Vec<Feed> {
             regions: names(|named| &named.regions),
             probed: probed().into_iter().collect(),
         };
-        Some(Feed { source: Arc::new(Source { kind, url: url.value.clone() }), names })
+        Feed { source: Arc::new(Source { kind, url: url.value.clone() }), names }
     });
     ready.collect()
 }
@@ -51,15 +51,13 @@ pub(super) fn feeds_make_sense(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     for (key, party) in facts.file.parties.iter().flatten() {
         for feed in party.value.status_feed.iter() {
             let url = match feed.value.parts().1 {
-                ShortOrLong::Short(url) => Some(url),
+                ShortOrLong::Short(url) => url,
                 ShortOrLong::Long(named) => {
                     names_make_sense(facts, key, named, faults);
-                    named.url.as_ref()
+                    &named.url
                 }
             };
-            if let Some(url) =
-                url.filter(|url| !matches!(url.value.scheme(), "http" | "https") || url.value.host().is_none())
-            {
+            if !matches!(url.value.scheme(), "http" | "https") || url.value.host().is_none() {
                 let message = "a status feed is read over http:// or https://";
                 faults.push(Fault::error(facts.tree.place(url.id), message));
             }

@@ -103,9 +103,7 @@ pub(super) type StatusFeedFile = FeedFile<ShortOrLong<At<Url>, NamedFeedFile>>;
 #[serde(deny_unknown_fields)]
 pub(super) struct NamedFeedFile {
     /// Where it is.
-    #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
-    pub(super) url: Option<At<Url>>,
+    pub(super) url: At<Url>,
     /// By product of ours (or the party's key, for the party as a whole): the names or ids of products in the feed.
     #[serde(default)]
     pub(super) products: BTreeMap<String, At<Several<String>>>,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{
     NotUnderstood, Notice, Status,
     json::{json, when},
+    time,
 };
 use crate::model::{AdmissionKind, Timestamp};
 
@@ -53,15 +54,17 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
     }
     let mut notices = Vec::new();
     for incident in incidents {
-        if incident.end.as_deref().is_none_or(|end| end.trim().is_empty()) {
-            notices.push(notice(incident)?);
+        match incident.end.as_deref().map(str::trim) {
+            None | Some("") => notices.push(notice(incident)?),
+            Some(end) if time::instant(end).is_some() => {}
+            Some(_) => return Err(NotUnderstood::new("the end of an incident is no instant")),
         }
     }
     Ok(Status::whole(notices, now))
 }
 
 fn notice(incident: Incident) -> Result<Notice, NotUnderstood> {
-    let Some(begin) = super::time::instant(&incident.begin) else {
+    let Some(begin) = time::instant(&incident.begin) else {
         return Err(NotUnderstood::new("the begin of an open incident is no instant"));
     };
     let update = incident.most_recent_update;

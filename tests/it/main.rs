@@ -11,6 +11,7 @@ mod confirm;
 mod demo;
 mod dns_icmp;
 mod docs;
+mod feeds;
 mod http;
 mod metrics;
 mod probe_endpoint;

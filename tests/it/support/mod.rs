@@ -5,6 +5,7 @@ pub mod fake;
 pub mod hub;
 pub mod looking;
 pub mod nameserver;
+pub mod pages;
 pub mod peers;
 pub mod plain;
 pub mod program;
