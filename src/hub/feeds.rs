@@ -84,9 +84,8 @@ impl Pages {
     pub(super) fn read(&self, plan: &Plan, now: Timestamp) -> Vec<FeedState> {
         let readings = self.readings.borrow();
         let of_party = plan.parties.iter().filter_map(|(key, party)| {
-            let one = |feed: &feed::Feed| {
-                feed::admissions(key, &feed.names, &feed.source, readings.get(&feed.source), now)
-            };
+            let one =
+                |feed: &feed::Feed| feed::admissions(key, &feed.names, &feed.source, readings.get(&feed.source), now);
             feed::together(party.feeds.iter().map(one))
         });
         of_party.collect()

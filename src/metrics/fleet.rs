@@ -105,7 +105,8 @@ impl Metrics {
 
     /// How long after the onset of these incidents their parties admitted them, of those that did; the newest counts.
     pub fn status_feed_lags(&self, incidents: &[Incident]) {
-        let mut admitted: Vec<_> = incidents.iter().filter_map(|one| Some((one, one.admitted_at? - one.onset))).collect();
+        let mut admitted: Vec<_> =
+            incidents.iter().filter_map(|one| Some((one, one.admitted_at? - one.onset))).collect();
         admitted.sort_by_key(|(incident, _)| incident.onset);
         let mut fleet = lock(&self.fleet);
         for (incident, lag) in admitted {

@@ -79,8 +79,13 @@ fn exercised() -> Arc<Metrics> {
     metrics.incidents_open(1);
     metrics.incident_opened(&"firebase".into(), Cause::Path);
     let feed = serde_json::json!({"party": "firebase", "state": "degraded"});
-    metrics.status_feeds([serde_json::from_value(feed).unwrap()].iter());
-    metrics.status_feed_lag(&"firebase".into(), chrono::TimeDelta::seconds(840));
+    metrics.status_feeds(&[serde_json::from_value(feed).unwrap()]);
+    let admitted = serde_json::json!({
+        "id": "1", "subject": {"party": "firebase"}, "state": "open", "cause": "them", "onset": at(1_795_000_000),
+        "admitted_at": at(1_795_000_840), "bad_rounds": 3, "good_rounds": 0, "round": 1,
+        "verdict": verdict("firebase", Cause::Them, &[])
+    });
+    metrics.status_feed_lags(&[serde_json::from_value(admitted).unwrap()]);
     metrics.notification(&"support".into(), "sent");
     metrics.outbox(1, Some(Duration::from_secs(3)));
     metrics.hub_absorbed(3);
