@@ -33,6 +33,8 @@ pub(super) struct Workshop<'a> {
     pub(super) text: &'a str,
     pub(super) vantage: &'a VantageOverrides,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// What is known to be wrong already.
+    pub(super) known: &'a [Fault],
     pub(super) faults: Vec<Fault>,
 }
 
@@ -171,7 +173,15 @@ impl Workshop<'_> {
                 let help = unset.map(|(_, name)| format!("set the variable `{name}`"));
                 self.faults.push(Fault::warning(at, doubt).maybe_help(help));
             }
-            Err(problem) => self.problem(inside, &problem),
+            Err(problems) => {
+                // What is missing from the shape may be there, and wrong.
+                let span = self.tree.node(inside).span.clone();
+                let is_inside = |fault: &Fault| fault.at.as_ref().is_some_and(|at| span.contains(&at.start));
+                let is_broken = self.known.iter().any(is_inside);
+                for problem in problems.iter().filter(|problem| !(problem.path.is_empty() && is_broken)) {
+                    self.problem(inside, problem);
+                }
+            }
         }
     }
 

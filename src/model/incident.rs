@@ -132,6 +132,15 @@ pub struct Incident {
     pub digest: Option<Arc<str>>,
 }
 
+impl Incident {
+    /// When it was over; nothing while it is not.
+    #[must_use]
+    pub fn ended(&self) -> Option<Timestamp> {
+        let closed = self.closed_at?;
+        Some(self.recovered_at.unwrap_or(closed))
+    }
+}
+
 /// Something that happened to an incident.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Moment {

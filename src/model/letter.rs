@@ -71,6 +71,27 @@ pub struct Letter {
     pub was: Option<Cause>,
 }
 
+impl Letter {
+    /// The answer about one of the incidents: all of it when there is but one, otherwise whom it is about and whose fault.
+    #[must_use]
+    pub fn headline_of(&self, incident: &Incident) -> String {
+        if self.about.len() <= 1 {
+            return self.headline.clone();
+        }
+        let product = incident.subject.product.as_ref().map(|product| format!(" {product}")).unwrap_or_default();
+        let over = if incident.ended().is_some() { ", over" } else { "" };
+        format!("{}{product}: {}{over}", incident.subject.party, incident.cause)
+    }
+
+    /// The same letter to another channel; when that is one of the fallbacks, only those after it remain.
+    #[must_use]
+    pub fn to(&self, channel: &Arc<str>) -> Self {
+        let change = self.key.strip_prefix(&*self.channel).unwrap_or(&self.key);
+        let fallbacks = self.fallbacks.iter().skip_while(|next| *next != channel).skip(1).cloned().collect();
+        Self { key: format!("{channel}{change}"), channel: channel.clone(), fallbacks, ..self.clone() }
+    }
+}
+
 /// What became of one attempt to deliver a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivered {
@@ -88,4 +109,41 @@ pub enum Delivered {
         /// What the other side said, without secrets.
         why: String,
     },
+}
+
+/// What it does when a channel gets a letter for a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// People see it twice, and nobody can say afterwards whether it had arrived.
+    Shown,
+    /// It can be asked first whether it has it.
+    Sought,
+    /// Nothing: it knows a letter by its key.
+    Harmless,
+}
+
+/// Whether a letter that was handed over, and of which no answer is known, has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The channel was well.
+    Likely,
+    /// The channel was not taking letters.
+    Unlikely,
+}
+
+impl Doubt {
+    /// The word in the store.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Likely => "likely",
+            Self::Unlikely => "unlikely",
+        }
+    }
+
+    /// The doubt of that word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Likely, Self::Unlikely].into_iter().find(|doubt| doubt.word() == word)
+    }
 }

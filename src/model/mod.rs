@@ -20,7 +20,7 @@ pub use failure::{Failure, Kind};
 pub use feed::{Admission, AdmissionKind, FeedState, FeedWord};
 pub use id::{observation_id, round_of};
 pub use incident::{Incident, IncidentState, Moment, Owed, Transition, Turning};
-pub use letter::{Delivered, Letter, LetterKind};
+pub use letter::{Delivered, Doubt, Letter, LetterKind, Repeat};
 pub use observation::{Connection, Observation, TcpFacts, TlsFacts};
 pub use outcome::Outcome;
 pub use party::{PartyKind, Subject, Vantage};

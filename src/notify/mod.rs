@@ -3,12 +3,13 @@
 
 pub mod admission;
 mod channel;
+mod line;
 mod outbox;
 mod plan;
 mod slack;
 pub mod words;
 
-pub use channel::{Channel, Delivered, HandingOver, Letter};
+pub use channel::{Attempt, Channel, Delivered, Delivering, Doubt, HandingOver, Letter, Repeat};
 pub use outbox::{Outbox, Patience, Roster};
 pub use plan::{Audience, Habits, Hears, Planned, plan};
 
@@ -54,9 +55,15 @@ macro_rules! channels {
             /// Looks at the shape without sending anything: what is likely not meant, if anything.
             ///
             /// # Errors
-            /// What is wrong, with the path of the field inside the shape.
-            pub fn review(&self) -> Result<Option<String>, Problem> {
+            /// All that is wrong, with the path of each field inside the shape.
+            pub fn review(&self) -> Result<Option<String>, Vec<Problem>> {
                 match self { $(Self::$key(file) => file.review()),+ }
+            }
+
+            /// The key.
+            #[must_use]
+            pub const fn key(&self) -> &'static str {
+                match self { $(Self::$key(_) => stringify!($key)),+ }
             }
 
             /// Prepares the channel.

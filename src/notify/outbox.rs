@@ -10,13 +10,13 @@ use std::{
 use tokio::{
     sync::{oneshot, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use super::{Channel, ChannelFile, Delivered, HandingOver, words};
+use super::{Attempt, Channel, ChannelFile, Delivered, HandingOver, Letter, Repeat, words};
 use crate::{
     metrics::Metrics,
-    store::{Claimed, Next, Store, StoreError},
+    store::{Claimed, Next, Standing, Store, StoreError},
 };
 
 /// Channels by name, as the configuration in force has them.
@@ -35,6 +35,10 @@ pub struct Patience {
     pub longest_pause: Duration,
     /// A letter that is sent so much later than what it tells of says so.
     pub late_after: Duration,
+    /// A channel that has taken nothing for so long is told around: the next one of the route gets the letter.
+    pub fail_over_after: Duration,
+    /// How long a letter may be on its way to where a channel that is asked for it finds it.
+    pub look_again_after: Duration,
     /// What an attempt under way gets when the process ends.
     pub last_chance: Duration,
 }
@@ -47,6 +51,8 @@ impl Default for Patience {
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_mins(1),
             late_after: Duration::from_mins(1),
+            fail_over_after: Duration::from_mins(2),
+            look_again_after: Duration::from_secs(2),
             last_chance: Duration::from_secs(2),
         }
     }
@@ -86,7 +92,7 @@ impl Outbox {
         loop {
             let roster = self.roster.borrow_and_update().clone();
             for name in roster.keys().filter(|name| !running.contains(*name)) {
-                let post = Post { outbox: self.clone(), name: name.clone(), well: true };
+                let post = Post { outbox: self.clone(), name: name.clone(), well: true, refreshed: None };
                 let stop = stop.clone();
                 tasks.spawn(async move {
                     let name = post.name.clone();
@@ -109,7 +115,12 @@ impl Outbox {
     /// Settles what an earlier process has left under way. Says whether to go on.
     async fn resume(&self, mut stop: watch::Receiver<bool>) -> bool {
         let resumed = loop {
-            match self.store.resume_letters(chrono::Utc::now()).await {
+            let roster = self.roster.borrow().clone();
+            let repeat = |name: &str| {
+                let channel = roster.get(name).and_then(|file| file.build(&self.http).ok());
+                channel.map_or(Repeat::Shown, |channel| channel.repeat())
+            };
+            match self.store.resume_letters(chrono::Utc::now(), &repeat).await {
                 Ok(resumed) => break resumed,
                 Err(error) => tracing::error!("{error}: no messages are sent until it can be"),
             }
@@ -123,6 +134,13 @@ impl Outbox {
                 channel = &*letter.channel,
                 incident = &*letter.incident,
                 "a message was under way when the last process ended: sending it again"
+            );
+        }
+        for letter in resumed.sought {
+            tracing::info!(
+                channel = &*letter.channel,
+                incident = &*letter.incident,
+                "a message had been handed over when the last process ended: asking whether it has arrived"
             );
         }
         for letter in resumed.taken {
@@ -170,6 +188,8 @@ struct Post {
     name: Arc<str>,
     /// Whether the channel took what was sent last: said once when it changes.
     well: bool,
+    /// When it was last told what is still there, and whether it took that.
+    refreshed: Option<(Instant, bool)>,
 }
 
 impl Post {
@@ -190,6 +210,7 @@ impl Post {
             // Until the configuration changes, or for good.
             loop {
                 self.outbox.posted.mark_unchanged();
+
                 let pause = self.one(&*channel, &mut stop).await;
                 tokio::select! {
                     biased;
@@ -207,17 +228,101 @@ impl Post {
         let now = chrono::Utc::now();
         match self.outbox.store.claim(&self.name, now).await {
             // The store says for itself that it fails; here it only means to wait.
-            Err(_) | Ok(Next::Nothing) => Pause::Idle,
-            Ok(Next::Wait(until)) => Pause::Waiting((until - now).to_std().unwrap_or_default()),
+            Err(_) => Pause::Idle,
+            Ok(Next::Nothing) => {
+                self.refresh(channel, stop).await;
+                Pause::Idle
+            }
+            Ok(Next::Wait(until)) => {
+                self.divert(channel).await;
+                // A glance now and then, to see when it has lasted for too long.
+                Pause::Waiting((until - now).to_std().unwrap_or_default().min(GLANCE))
+            }
             Ok(Next::Letter(claimed)) => {
-                self.attempt(channel, &claimed, stop).await;
+                if claimed.letter.edits && !channel.edits() {
+                    // What it has said stands, and there is nothing new to say.
+                    let passed = self.outbox.store.pass_over(&claimed, now).await;
+                    return if passed.is_ok() { Pause::Busy } else { Pause::Idle };
+                }
+                let Ok(standing) = self.outbox.store.standing(&self.name, &claimed.letter.incident).await else {
+                    return Pause::Idle;
+                };
+                self.attempt(channel, &claimed, standing, stop).await;
+                if !self.well {
+                    self.divert(channel).await;
+                }
                 Pause::Busy
             }
         }
     }
 
-    async fn attempt(&mut self, channel: &dyn Channel, claimed: &Claimed, stop: &mut watch::Receiver<bool>) {
-        let Some(delivered) = self.deliver(channel, claimed, stop).await else { return };
+    /// Tells the channel what is still there, where it wants to hear that.
+    async fn refresh(&mut self, channel: &dyn Channel, stop: &mut watch::Receiver<bool>) {
+        let Some(every) = channel.refresh_every() else { return };
+        let was_well = self.refreshed.is_none_or(|(_, well)| well);
+        // One that has not taken it is asked again sooner: what it does not hear of is over for it.
+        let pause = if was_well { every } else { every.min(self.outbox.patience.longest_pause) / 4 };
+        if self.refreshed.is_some_and(|(at, _)| at.elapsed() < pause) {
+            return;
+        }
+        let Ok(standing) = self.outbox.store.standing_letters(&self.name).await else { return };
+        let refreshing = timeout(self.outbox.patience.answer_within, channel.refresh(&standing));
+        let said = tokio::select! {
+            biased;
+            () = stopped(stop) => return,
+            said = refreshing => said.unwrap_or_else(|_| no_answer(&self.outbox.patience)),
+        };
+        if let (true, Delivered::Later { why, .. } | Delivered::Never { why }) = (was_well, &said) {
+            tracing::warn!(
+                channel = &*self.name,
+                "{} does not hear what is still open and may take it for over, trying on: {why}",
+                channel.called()
+            );
+        }
+        self.refreshed = Some((Instant::now(), said == Delivered::Taken));
+    }
+
+    /// Tells around a channel that has taken nothing for too long, or that has given up a letter.
+    async fn divert(&self, channel: &dyn Channel) {
+        let now = chrono::Utc::now();
+        let Ok(since) = self.outbox.store.failing_since(&self.name).await else { return };
+        let lasted = since.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+        let unreachable = lasted >= self.outbox.patience.fail_over_after;
+        let roster = self.outbox.roster.borrow().clone();
+        let called = channel.called();
+        let instead = |letter: &Letter, given_up: bool| {
+            let at = letter.fallbacks.iter().position(|next| *next != self.name && roster.contains_key(next))?;
+            if letter.edits || !(unreachable || given_up) {
+                return None;
+            }
+            let mut copy = letter.to(&letter.fallbacks[at]);
+            copy.headline = format!("{} {}", letter.headline, words::instead(called, &self.name, given_up));
+            Some(copy)
+        };
+        match self.outbox.store.divert(&self.name, now, &instead).await {
+            Ok(diverted) => {
+                for letter in diverted {
+                    self.outbox.metrics.notification(&self.name, "failed_over");
+                    tracing::warn!(
+                        channel = &*self.name,
+                        incident = &*letter.incident,
+                        "{called} could not be told, `{}` is told instead",
+                        letter.channel
+                    );
+                }
+            }
+            Err(error) => tracing::debug!(channel = &*self.name, "{error}"),
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        channel: &dyn Channel,
+        claimed: &Claimed,
+        standing: Standing,
+        stop: &mut watch::Receiver<bool>,
+    ) {
+        let Some(delivered) = self.deliver(channel, claimed, standing, stop).await else { return };
         let now = chrono::Utc::now();
         let patience = &self.outbox.patience;
         let not_before = match &delivered {
@@ -242,6 +347,7 @@ impl Post {
         &self,
         channel: &dyn Channel,
         claimed: &Claimed,
+        standing: Standing,
         stop: &mut watch::Receiver<bool>,
     ) -> Option<Delivered> {
         let patience = self.outbox.patience;
@@ -250,16 +356,19 @@ impl Post {
         if late >= patience.late_after {
             let to_blame = (claimed.attempts > 0).then(|| channel.called());
             letter.headline = format!("{} {}", letter.headline, words::lateness(late, to_blame));
+            letter.lines.extend(claimed.elsewhere.as_deref().map(words::told_elsewhere));
         }
         let (handed, mut was_handed) = oneshot::channel();
-        let (store, id) = (self.outbox.store.clone(), claimed.id);
+        let (store, store_of_attempt, id) = (self.outbox.store.clone(), self.outbox.store.clone(), claimed.id);
         let handing_over: HandingOver = Box::pin(async move {
             store.handing_over(id).await.map_err(|error: StoreError| error.to_string())?;
             // Nobody listening is fine: the attempt is over then.
             let _ = handed.send(());
             Ok(())
         });
-        let mut attempt = std::pin::pin!(timeout(patience.answer_within, channel.deliver(&letter, handing_over)));
+        let mut attempt = Attempt::of(store_of_attempt, standing, claimed.doubt, handing_over);
+        attempt.look_again_after = patience.look_again_after;
+        let mut attempt = std::pin::pin!(timeout(patience.answer_within, channel.deliver(&letter, &mut attempt)));
         let mut overdue = std::pin::pin!(async {
             if (&mut was_handed).await.is_ok() {
                 sleep(patience.overdue_after).await;
@@ -274,10 +383,7 @@ impl Post {
         });
         tokio::select! {
             biased;
-            result = &mut attempt => Some(result.unwrap_or_else(|_| Delivered::Later {
-                why: format!("no answer within {} s", patience.answer_within.as_secs()),
-                wait: None,
-            })),
+            result = &mut attempt => Some(result.unwrap_or_else(|_| no_answer(&patience))),
             () = &mut over => None,
             () = &mut overdue => None,
         }
@@ -316,6 +422,10 @@ impl Post {
             }
         }
     }
+}
+
+fn no_answer(patience: &Patience) -> Delivered {
+    Delivered::Later { why: format!("no answer within {} s", patience.answer_within.as_secs()), wait: None }
 }
 
 /// Doubles from attempt to attempt, spread by a fifth so that channels that failed together do not return together.

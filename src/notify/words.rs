@@ -89,6 +89,24 @@ pub fn lateness(late: Duration, to_blame: Option<&str>) -> String {
     format!("(This message is {} late: {reason}.)", roughly(late))
 }
 
+/// What is added to a message that goes to another channel than it was meant for.
+#[must_use]
+pub fn instead(called: &str, channel: &str, given_up: bool) -> String {
+    let why = if given_up { "does not take our messages" } else { "could not be reached" };
+    format!("({} {why}: this was meant for `{channel}`.)", capitalised(called))
+}
+
+/// What is added to a late message when another channel was told in time.
+#[must_use]
+pub fn told_elsewhere(channel: &str) -> String {
+    format!("`{channel}` was told instead in the meantime.")
+}
+
+fn capitalised(words: &str) -> String {
+    let mut characters = words.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
 /// `It's them: Firebase realtime-database is down from 3 of 3 regions since 10:32:05 UTC.`
 fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
     let since = format!("since {}", clock(onset, verdict.at));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 
-use super::{Store, StoreError, micros, reading};
+use super::{Store, StoreError, divert::told_instead, micros, reading};
 use crate::model::{Incident, Letter, Timestamp};
 
 impl Store {
@@ -54,6 +54,16 @@ async fn write(
     }
     for letter in letters {
         post(connection, letter).await?;
+        // Whoever was told in place of a channel hears the rest as well.
+        let mut channels = vec![letter.channel.clone()];
+        while let Some(instead) = told_instead(connection, &channels[channels.len() - 1], &letter.incident).await?.pop()
+        {
+            if channels.contains(&instead) {
+                break;
+            }
+            post(connection, &letter.to(&instead)).await?;
+            channels.push(instead);
+        }
     }
     Ok(())
 }
@@ -76,7 +86,7 @@ async fn upsert(connection: &mut SqliteConnection, incident: &Incident) -> Resul
     Ok(())
 }
 
-async fn post(connection: &mut SqliteConnection, letter: &Letter) -> Result<(), sqlx::Error> {
+pub(super) async fn post(connection: &mut SqliteConnection, letter: &Letter) -> Result<(), sqlx::Error> {
     sqlx::query("insert or ignore into letter (key, channel, incident, at, body) values (?, ?, ?, ?, ?)")
         .bind(&*letter.key)
         .bind(&*letter.channel)

@@ -2,11 +2,14 @@
 //! a verdict is reached or how a letter is sent. SQLite for now; a second database gets the same methods and has to pass
 //! the same contract tests (`tests/it/store.rs`).
 
+mod divert;
 mod error;
 mod facts;
 mod incidents;
 mod letters;
 mod open;
+mod resume;
+mod standing;
 mod trim;
 
 use std::sync::Arc;
@@ -16,7 +19,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use error::StoreError;
 pub use facts::Wanted;
-pub use letters::{Claimed, LetterId, Next, Resumed, Unsent};
+pub use letters::{Claimed, LetterId, Next, Unsent};
+pub use resume::Resumed;
+pub use standing::{Mark, Standing};
 
 use crate::model::Timestamp;
 

@@ -42,6 +42,12 @@ impl Store {
         self.delete("delete from incident where state = 'closed' and closed_at < ?", &[forgotten]).await?;
         self.delete("delete from delivery where at < ?", &[oldest]).await?;
         self.delete("delete from letter where state in ('sent', 'dead') and done_at < ?", &[oldest]).await?;
+        self.delete(
+            "delete from standing where coalesce(taken_at, 0) < ? and not exists
+             (select 1 from incident i where i.id = standing.incident and i.state <> 'closed')",
+            &[oldest],
+        )
+        .await?;
         deleted += self.trim_to(bytes).await?;
         self.give_back().await?;
         if deleted > 0 {

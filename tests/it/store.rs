@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use usoryou::{
-    model::{Cause, Delivered, Incident, IncidentState, Letter, Observation, Severity, Subject, Verdict},
-    store::{Claimed, Next, Store, StoreError, Wanted},
+    model::{
+        Cause, Delivered, Doubt, Incident, IncidentState, Letter, Observation, Repeat, Severity, Subject, Verdict,
+    },
+    store::{Claimed, Mark, Next, Store, StoreError, Wanted},
 };
 
 use crate::support::hub::observation;
@@ -183,7 +185,7 @@ async fn letters_survive_a_death_at_any_point(store: &Store) {
     let failing = claimed(store, "failing", 0).await;
     store.handing_over(failing.id).await.unwrap();
 
-    let resumed = store.resume_letters(at(60)).await.unwrap();
+    let resumed = store.resume_letters(at(60), &|_| Repeat::Shown).await.unwrap();
     assert_eq!(resumed.taken, std::slice::from_ref(&healthy.letter));
     assert_eq!(resumed.again, [before_handing_over.letter, overdue.letter, failing.letter]);
     assert_eq!(store.claim("healthy", at(60)).await.unwrap(), Next::Nothing);
@@ -192,6 +194,125 @@ async fn letters_survive_a_death_at_any_point(store: &Store) {
         store.delivered(&again, &Delivered::Taken, at(60), at(60)).await.unwrap();
     }
     assert_eq!(store.unsent().await.unwrap().depth, 0);
+}
+
+/// A channel that can be asked is asked; one that knows letters by their key gets them again.
+async fn what_a_channel_can_do_decides_what_becomes_of_doubt(store: &Store) {
+    let taken = letter("asked", "doubt", "opened");
+    let letters = [&taken, &letter("asked-failing", "doubt", "opened"), &letter("knows", "doubt", "opened")];
+    for letter in letters {
+        store.apply(&[], &[], std::slice::from_ref(letter)).await.unwrap();
+        let claimed = claimed(store, &letter.channel, 0).await;
+        assert_eq!(claimed.doubt, None);
+        store.handing_over(claimed.id).await.unwrap();
+        if &*letter.channel == "asked-failing" {
+            store.overdue(claimed.id).await.unwrap();
+        }
+    }
+    let repeat = |channel: &str| if channel == "knows" { Repeat::Harmless } else { Repeat::Sought };
+    let resumed = store.resume_letters(at(60), &repeat).await.unwrap();
+    assert_eq!(resumed.sought, [letters[0].clone(), letters[1].clone()]);
+    assert_eq!(resumed.again, [letters[2].clone()]);
+    for (channel, doubt) in [("asked", Some(Doubt::Likely)), ("asked-failing", Some(Doubt::Unlikely)), ("knows", None)]
+    {
+        let again = claimed(store, channel, 60).await;
+        assert_eq!(again.doubt, doubt, "{channel}");
+        // Nothing was handed over this time: the doubt stays what it was.
+        store.delivered(&again, &later("busy"), at(60), at(60)).await.unwrap();
+        let again = claimed(store, channel, 60).await;
+        assert_eq!(again.doubt, doubt, "{channel}");
+        store.delivered(&again, &Delivered::Taken, at(60), at(60)).await.unwrap();
+    }
+    // An answer that was lost leaves a doubt, one that asks to wait leaves none.
+    for (wait, doubt) in [(None, Some(Doubt::Unlikely)), (Some(Duration::from_secs(1)), None)] {
+        store.apply(&[], &[], &[letter("asked", &format!("lost-{wait:?}"), "opened")]).await.unwrap();
+        let first = claimed(store, "asked", 60).await;
+        store.handing_over(first.id).await.unwrap();
+        store.delivered(&first, &Delivered::Later { why: String::new(), wait }, at(60), at(60)).await.unwrap();
+        let again = claimed(store, "asked", 60).await;
+        assert_eq!(again.doubt, doubt);
+        store.delivered(&again, &Delivered::Taken, at(60), at(60)).await.unwrap();
+    }
+}
+
+async fn a_channel_knows_what_it_was_told_and_where_it_said_so(store: &Store) {
+    let mut open = incident("2026-11-02-party-1", IncidentState::Open, 100);
+    let other = incident("2026-11-02-party-2", IncidentState::Open, 100);
+    let mut opened = letter("keeps", &open.id, "opened");
+    opened.about = vec![open.clone(), other.clone()];
+    store.apply(&[open.clone(), other.clone()], &[], std::slice::from_ref(&opened)).await.unwrap();
+    assert_eq!(store.standing("keeps", &open.id).await.unwrap(), usoryou::store::Standing::default());
+    let mark = Mark { by: opened.key.clone(), place: "C1/1.5".to_owned() };
+    store.mark("keeps", &open.id, &mark).await.unwrap();
+    assert_eq!(store.standing("keeps", &open.id).await.unwrap().letter, None, "nothing is taken yet");
+    store.delivered(&claimed(store, "keeps", 0).await, &Delivered::Taken, at(0), at(0)).await.unwrap();
+    let standing = store.standing("keeps", &open.id).await.unwrap();
+    assert_eq!((standing.letter.as_ref(), standing.mark.as_ref()), (Some(&opened), Some(&mark)));
+    assert_eq!(store.newest_mark("keeps").await.unwrap().as_deref(), Some("C1/1.5"));
+    assert_eq!(store.standing_letters("keeps").await.unwrap(), [opened]);
+    // One of two is over: the other still stands, also after a word about the first alone.
+    open.state = IncidentState::Closed;
+    open.closed_at = Some(at(160));
+    let mut closed = letter("keeps", &open.id, "closed");
+    closed.about = vec![open.clone()];
+    store.apply(&[open.clone()], &[], &[closed]).await.unwrap();
+    store.delivered(&claimed(store, "keeps", 0).await, &Delivered::Taken, at(160), at(160)).await.unwrap();
+    let standing = store.standing_letters("keeps").await.unwrap();
+    assert_eq!(standing.len(), 1);
+    assert_eq!(standing[0].about, std::slice::from_ref(&other));
+    let closed = incident(&other.id, IncidentState::Closed, 100);
+    store.apply(&[closed], &[], &[]).await.unwrap();
+    assert_eq!(store.standing_letters("keeps").await.unwrap(), []);
+}
+
+async fn letters_go_another_way_once(store: &Store) {
+    let instead = |letter: &Letter, _| letter.fallbacks.first().map(|next| letter.to(next));
+    let post = async |incident: &Incident, change: &str| {
+        let letter = Letter { fallbacks: vec!["second".into()], ..letter("first", &incident.id, change) };
+        store.apply(std::slice::from_ref(incident), &[], std::slice::from_ref(&letter)).await.unwrap();
+    };
+    let take = async |channel: &str| {
+        let claimed = claimed(store, channel, 300).await;
+        store.delivered(&claimed, &Delivered::Taken, at(300), at(300)).await.unwrap();
+        claimed
+    };
+    // Told to the second, which hears of the end without being asked; the first returns too late to be told anything.
+    let mut incident = incident("2026-11-03-party-1", IncidentState::Open, 100);
+    post(&incident, "opened").await;
+    assert_eq!(store.failing_since("first").await.unwrap(), None);
+    for second in [0, 60] {
+        let failing = claimed(store, "first", second).await;
+        store.delivered(&failing, &later("gone"), at(second), at(second)).await.unwrap();
+    }
+    assert_eq!(store.failing_since("first").await.unwrap(), Some(at(0)));
+    let diverted = store.divert("first", at(60), &instead).await.unwrap();
+    assert_eq!(diverted.iter().map(|letter| &*letter.key).collect::<Vec<_>>(), ["second/2026-11-03-party-1/opened"]);
+    assert_eq!(store.divert("first", at(60), &instead).await.unwrap(), [], "once for each letter");
+    take("second").await;
+    incident.state = IncidentState::Closed;
+    incident.closed_at = Some(at(200));
+    post(&incident, "closed").await;
+    assert_eq!(take("second").await.letter.key, "second/2026-11-03-party-1/closed");
+    assert_eq!(store.divert("first", at(260), &instead).await.unwrap().len(), 1, "it goes there once, by its key");
+    assert_eq!(store.claim("second", at(300)).await.unwrap(), Next::Nothing);
+    assert_eq!(store.claim("first", at(300)).await.unwrap(), Next::Nothing, "it is over, and was told elsewhere");
+    // The same, but the first is back while it is still open: it hears of it, and of the end.
+    let open = self::incident("2026-11-03-party-2", IncidentState::Open, 100);
+    post(&open, "opened").await;
+    store.divert("first", at(300), &instead).await.unwrap();
+    take("second").await;
+    let late = take("first").await;
+    assert_eq!((&*late.letter.key, late.elsewhere.as_deref()), ("first/2026-11-03-party-2/opened", Some("second")));
+    post(&self::incident(&open.id, IncidentState::Closed, 100), "closed").await;
+    take("first").await;
+    take("second").await;
+    assert_eq!(store.unsent().await.unwrap().depth, 0);
+    // Given up at once: that is diverted as well.
+    post(&self::incident("2026-11-03-party-3", IncidentState::Open, 100), "opened").await;
+    let refused = claimed(store, "first", 300).await;
+    store.delivered(&refused, &Delivered::Never { why: "gone".to_owned() }, at(300), at(300)).await.unwrap();
+    assert_eq!(store.divert("first", at(300), &instead).await.unwrap().len(), 1);
+    take("second").await;
 }
 
 async fn history_is_cut_by_age_and_by_size(store: &Store) {
@@ -218,6 +339,9 @@ async fn contract(store: &Store) {
     incidents_and_letters_are_written_together(store).await;
     letters_keep_their_order_and_their_pauses(store).await;
     letters_survive_a_death_at_any_point(store).await;
+    what_a_channel_can_do_decides_what_becomes_of_doubt(store).await;
+    a_channel_knows_what_it_was_told_and_where_it_said_so(store).await;
+    letters_go_another_way_once(store).await;
     history_is_cut_by_age_and_by_size(store).await;
 }
 

@@ -143,14 +143,14 @@ fn a_party_that_the_configuration_loses_ends_without_a_word() {
 }
 
 /// A target that answers well or badly by a switch, and counts.
-struct Target {
-    address: std::net::SocketAddr,
-    broken: Arc<AtomicBool>,
+pub struct Target {
+    pub address: std::net::SocketAddr,
+    pub broken: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
 }
 
 impl Target {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (broken, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -197,7 +197,7 @@ alerts:
 }
 
 /// Ends it as a power cut would, as far as the process can tell.
-fn kill(mut program: Program) -> String {
+pub fn kill(mut program: Program) -> String {
     program.signal("KILL");
     program.ended();
     program.log()

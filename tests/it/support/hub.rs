@@ -46,6 +46,8 @@ pub fn patience() -> Patience {
         first_pause: Duration::from_millis(50),
         longest_pause: Duration::from_millis(200),
         late_after: Duration::from_secs(2),
+        fail_over_after: Duration::from_secs(1),
+        look_again_after: Duration::from_millis(100),
         last_chance: Duration::from_millis(300),
     }
 }

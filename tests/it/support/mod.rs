@@ -9,8 +9,10 @@ pub mod pages;
 pub mod peers;
 pub mod plain;
 pub mod program;
+pub mod receiver;
 pub mod site;
 pub mod slack;
+pub mod slack_api;
 pub mod targets;
 
 pub use peers::peer;
