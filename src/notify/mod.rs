@@ -7,6 +7,7 @@ mod line;
 mod outbox;
 mod plan;
 mod slack;
+mod webhook;
 pub mod words;
 
 pub use channel::{Attempt, Channel, Delivered, Delivering, Doubt, HandingOver, Letter, Repeat};
@@ -79,4 +80,5 @@ macro_rules! channels {
 
 channels! {
     slack => slack::Slack,
+    webhook => webhook::Webhook,
 }
