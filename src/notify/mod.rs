@@ -2,6 +2,7 @@
 //! registered in one list below. Probing and judging never wait for anything here.
 
 pub mod admission;
+mod alertmanager;
 mod channel;
 mod line;
 mod outbox;
@@ -81,4 +82,5 @@ macro_rules! channels {
 channels! {
     slack => slack::Slack,
     webhook => webhook::Webhook,
+    alertmanager => alertmanager::Alertmanager,
 }
