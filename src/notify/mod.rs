@@ -6,6 +6,7 @@ mod alertmanager;
 mod channel;
 mod line;
 mod outbox;
+mod pagerduty;
 mod plan;
 mod slack;
 mod webhook;
@@ -83,4 +84,5 @@ channels! {
     slack => slack::Slack,
     webhook => webhook::Webhook,
     alertmanager => alertmanager::Alertmanager,
+    pagerduty => pagerduty::PagerDuty,
 }

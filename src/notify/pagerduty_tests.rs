@@ -1,0 +1,72 @@
+//! What PagerDuty is sent.
+
+use super::*;
+use crate::model::{Cause, Incident};
+
+fn incident(id: &str, cause: Cause) -> Incident {
+    serde_json::from_value(json!({
+        "id": id, "subject": {"party": "firebase", "product": "rtdb"}, "state": "open", "cause": cause,
+        "severity": "critical", "onset": "2026-11-22T10:32:05Z", "bad_rounds": 3, "good_rounds": 0, "round": 7,
+        "verdict": {
+            "subject": {"party": "firebase", "product": "rtdb"}, "at": "2026-11-22T10:33:00Z", "cause": cause,
+            "regions": ["eu-west", "us-east"], "regions_seen": 3, "confidence": 0.97, "round": 7,
+            "evidence": ["Controls 6/6 up."],
+        },
+    }))
+    .unwrap()
+}
+
+fn letter(kind: LetterKind, about: Vec<Incident>) -> Letter {
+    Letter {
+        key: "ops/2026-11-22-firebase-1/opened".to_owned(),
+        channel: "ops".into(),
+        incident: "2026-11-22-firebase-1".into(),
+        kind,
+        headline: "It's them: Firebase rtdb is down.".to_owned(),
+        lines: vec!["Controls 6/6 up.".to_owned()],
+        good_news: kind == LetterKind::Closed,
+        at: "2026-11-22T10:33:00Z".parse().unwrap(),
+        about,
+        ..Letter::default()
+    }
+}
+
+fn channel() -> PagerDuty {
+    let key = "0123456789abcdef0123456789abcdef";
+    let file: File = serde_json::from_value(json!({"routing_key": key, "api_url": "http://events/"})).unwrap();
+    assert_eq!(file.review(), Ok(None));
+    PagerDuty::build(&file, &crate::notify::http_client(&crate::net::Trust::default()).unwrap()).unwrap()
+}
+
+#[test]
+fn an_incident_is_triggered_and_resolved_by_its_id() {
+    let channel = channel();
+    assert_eq!(channel.url.as_str(), "http://events/v2/enqueue");
+    let opened = channel.event(&letter(LetterKind::Opened, vec![incident("2026-11-22-firebase-1", Cause::Them)]));
+    assert_eq!(opened["event_action"], "trigger");
+    assert_eq!(opened["dedup_key"], "2026-11-22-firebase-1");
+    let payload = &opened["payload"];
+    assert_eq!(payload["summary"], "It's them: Firebase rtdb is down.");
+    assert_eq!((&payload["severity"], &payload["source"]), (&json!("critical"), &json!("firebase")));
+    assert_eq!((&payload["component"], &payload["class"]), (&json!("rtdb"), &json!("them")));
+    assert_eq!(payload["timestamp"], "2026-11-22T10:32:05Z");
+    assert_eq!(payload["custom_details"]["incidents"][0]["regions"], json!(["eu-west", "us-east"]));
+    let closed = channel.event(&letter(LetterKind::Closed, vec![]));
+    assert_eq!((&closed["event_action"], &closed["dedup_key"]), (&json!("resolve"), &opened["dedup_key"]));
+}
+
+#[test]
+fn a_long_summary_is_cut_and_a_sample_pages_nobody_hard() {
+    let mut sample = letter(LetterKind::Note, vec![]);
+    sample.headline = "ü".repeat(2_000);
+    let event = channel().event(&sample);
+    assert_eq!(event["payload"]["severity"], "info");
+    assert_eq!(event["payload"]["summary"].as_str().unwrap().chars().count(), 1_024);
+}
+
+#[test]
+fn a_key_of_another_length_is_doubted() {
+    let review = |key: &str| serde_json::from_value::<File>(json!({"routing_key": key})).unwrap().review();
+    assert!(review("short").unwrap().is_some());
+    assert!(review("").is_err());
+}
