@@ -6,9 +6,8 @@ mod completions;
 mod demo;
 mod logging;
 mod man;
-mod moment;
+mod notify;
 mod paint;
-mod replay;
 mod run;
 mod schema;
 mod validate;
@@ -41,10 +40,10 @@ enum Command {
     Schema,
     /// Look once: probes of the configuration, or any URL
     Check(check::Args),
-    /// Send stored observations through a verdict and alert policy: who would have been told what, and when
-    Replay(replay::Args),
     /// A whole simulated world on this machine, with faults to switch on
     Demo(demo::Args),
+    /// List the channels, or send a test message through one of them
+    Notify(notify::Args),
     /// Print the shell's completion script
     Completions(completions::Args),
     /// Print the manual page (roff)
@@ -172,8 +171,8 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&common, &args),
         Command::Schema => schema::run(),
         Command::Check(args) => check::run(&common, &args),
-        Command::Replay(args) => replay::run(&common, &args),
         Command::Demo(args) => demo::run(&common, &args),
+        Command::Notify(args) => notify::run(&common, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     };

@@ -40,10 +40,15 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
     runtime.shutdown_timeout(LEAVE_BEHIND);
     match ended {
         Ok(()) => Ok(Exit::Good),
-        Err(app::Stopped::Configuration(mistakes)) => Err(Stopped::Configuration(shown(common, &mistakes))),
+        Err(app::Stopped::Configuration(mistakes)) => Err(refused(common, &mistakes)),
         Err(fault @ app::Stopped::Ended(_)) => Err(Stopped::Unknown(fault.to_string())),
         Err(cannot) => Err(Stopped::Usage(cannot.to_string())),
     }
+}
+
+/// A configuration that cannot be used, as what a command ends with.
+pub(super) fn refused(common: &Common, mistakes: &Mistakes) -> Stopped {
+    Stopped::Configuration(shown(common, mistakes))
 }
 
 /// Mistakes with their lines and carets; a file that cannot be read at all has none, and is one sentence.

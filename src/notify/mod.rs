@@ -8,6 +8,7 @@ mod line;
 mod outbox;
 mod pagerduty;
 mod plan;
+mod sample;
 mod slack;
 mod webhook;
 pub mod words;
@@ -15,6 +16,7 @@ pub mod words;
 pub use channel::{Attempt, Channel, Delivered, Delivering, Doubt, HandingOver, Letter, Repeat};
 pub use outbox::{Outbox, Patience, Roster};
 pub use plan::{Audience, Habits, Hears, Planned, plan};
+pub use sample::sample;
 
 use std::sync::Arc;
 
