@@ -1,21 +1,13 @@
 //! Stored observations once more: through the same judging, the same incidents and the same policy as live, on the
-//! clock of the trace. Pure and synchronous; must not know where bytes come from or how lines are shown.
+//! clock of the trace. Pure and synchronous; must not know where lines come from or how they are shown.
 //!
 //! The clock is that of a hub: an observation is known when it was received, or, where a file does not say, when it was
 //! due. It never goes back. What became known is judged at the next whole second, as a hub would that judges every
 //! second; while nothing comes it is judged now and then as well, because silence is evidence too.
 
-mod instant;
 mod line;
-mod lines;
-mod order;
-mod parse;
-mod scan;
-mod trace;
 
 pub use line::Line;
-pub use parse::{NoObservation, Parsed, Parser};
-pub use trace::{Odd, Taker, Tally, read};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -76,12 +68,6 @@ impl Replay {
     #[must_use]
     pub const fn world(&self) -> &World {
         self.course.world()
-    }
-
-    /// Whether there is anything to judge an observation of this probe by.
-    #[must_use]
-    pub fn knows(&self, probe: &str) -> bool {
-        self.course.world().probes.contains_key(probe)
     }
 
     /// Takes an observation that was known at an instant: what was said until just before, and whether it counts.
@@ -176,15 +162,14 @@ fn headline(turn: &Turn, incident: &Incident) -> Option<String> {
 
 /// Whether a verdict differs from what was told of its subject; remembers it then.
 fn changed(stands: &mut BTreeMap<Subject, Stand>, verdict: &Verdict) -> bool {
-    // That all is well, or that nothing is known yet, is what everybody believes at the beginning.
-    let news = match stands.get(&verdict.subject) {
+    let first = match stands.get(&verdict.subject) {
         Some(stand) if stand.is(verdict) => return false,
-        Some(_) => true,
-        None if !verdict.has_evidence() => return false,
-        None => verdict.is_bad(),
+        Some(_) => false,
+        None => true,
     };
     stands.insert(verdict.subject.clone(), Stand::of(verdict));
-    news
+    // That all is well, or that nothing is known yet, is what everybody believes at the beginning.
+    !first || (verdict.is_bad() && verdict.has_evidence())
 }
 
 impl Stand {

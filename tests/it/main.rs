@@ -5,6 +5,7 @@
 
 mod support;
 
+mod channels;
 mod check;
 mod config;
 mod confirm;
@@ -16,7 +17,6 @@ mod http;
 mod metrics;
 mod probe_endpoint;
 mod readme;
-mod replay;
 mod run;
 mod scenarios;
 mod store;
