@@ -17,7 +17,7 @@ use super::{
 use crate::{
     feed::FeedFile,
     model::{Cause, PartyKind, Secret, Severity},
-    notify::ChannelFile,
+    notify::{ChannelFile, clients::Clients},
     protocol::{CheckFile, Span},
 };
 
@@ -136,6 +136,10 @@ pub(super) struct ProbeFile {
     /// Confirming a failure, where it is not as in `defaults`.
     #[serde(default)]
     pub(super) confirm: Option<At<OrOff<ConfirmFile>>>,
+    /// Which way of real clients this looks at, so that messages can say what people notice; known by itself for the hosts
+    /// of Firebase.
+    #[serde(default)]
+    pub(super) clients: Option<Clients>,
     /// What to do: exactly one kind of check.
     #[serde(default, deserialize_with = "given")]
     #[schemars(required)]

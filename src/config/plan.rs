@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     feed::Feed,
     model::{PartyKind, Subject, Timestamp, Vantage},
-    notify::{ChannelFile, Habits, Hears},
+    notify::{ChannelFile, Habits, Hears, clients::Clients},
     protocol::{Check, CheckFile},
 };
 
@@ -21,6 +21,8 @@ pub struct Plan {
     pub parties: BTreeMap<Arc<str>, Party>,
     /// Probes in the order of the file.
     pub probes: Vec<Arc<Probe>>,
+    /// Which ways of real clients probes look at, of those of which that is known, by name.
+    pub clients: BTreeMap<Arc<str>, Clients>,
     /// When and to whom to speak.
     pub alerts: Alerts,
     /// Planned windows.

@@ -108,6 +108,7 @@ fn plan(probes: &[Arc<Probe>], concurrency: usize) -> Arc<Plan> {
         hosted_on: None,
         parties: std::collections::BTreeMap::new(),
         probes: probes.to_vec(),
+        clients: std::collections::BTreeMap::new(),
         alerts: Alerts {
             open_after: 3,
             close_after: 5,

@@ -38,6 +38,16 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// The pause after so many looks in a row have failed: most failures are of a moment.
+    fn after(self, failures: u32) -> Duration {
+        match failures {
+            0 => self.every,
+            n => self.in_a_hurry.saturating_mul(1 << (n - 1).min(16)).min(self.every),
+        }
+    }
+}
+
 /// The longest that the other side can ask us to stay away.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
@@ -72,6 +82,7 @@ pub async fn follow(
 ) {
     let mut memory = Memory::default();
     let mut failed = None;
+    let mut failures = 0_u32;
     loop {
         let looked = fetch(&http, &source.url, &memory.validators, pace.deadline).await;
         let wait = looked.as_ref().err().and_then(|error| error.wait).map(|wait| wait.min(LONGEST_WAIT));
@@ -80,9 +91,10 @@ pub async fn follow(
             Err(error) => Err(format!("cannot fetch it: {error}")),
         };
         log(&source, &told, &mut failed);
+        failures = if told.is_err() { failures.saturating_add(1) } else { 0 };
         tell(Reading { fetched_at: chrono::Utc::now(), told });
         let looked_at = Instant::now();
-        let (calm, soon) = (looked_at + spread(pace.every), looked_at + spread(pace.in_a_hurry));
+        let (calm, soon) = (looked_at + spread(pace.after(failures)), looked_at + spread(pace.in_a_hurry));
         let not_before = wait.map(|wait| looked_at + wait);
         loop {
             let next = if hurry.borrow_and_update().contains(&source) { soon.min(calm) } else { calm };
@@ -193,6 +205,12 @@ mod tests {
         memory.note(Status { notices: vec![], silence_counts: true }, at(8));
         assert_eq!(said(memory.note(page(Some(3)), at(10))), Some(at(8)));
         assert_eq!(said(memory.note(page(Some(9)), at(12))), Some(at(8)), "it is not said again");
+    }
+
+    #[test]
+    fn a_failure_is_looked_into_soon_and_ever_less_often() {
+        let pauses = [0, 1, 2, 3, 9, u32::MAX].map(|failures| Pace::default().after(failures).as_secs());
+        assert_eq!(pauses, [60, 20, 40, 60, 60, 60]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{said::Said, world};
+use super::{Noticing, said::Said, world};
 use crate::{
     attribution::{Absorbed, Judge, World},
     config::Plan,
@@ -21,6 +21,7 @@ pub struct Course {
     policy: Policy,
     incidents: Incidents,
     said: Said,
+    noticing: Noticing,
 }
 
 /// What one judgement came to.
@@ -49,6 +50,7 @@ impl Course {
             policy: world::policy(plan),
             incidents,
             said: Said::default(),
+            noticing: Noticing::new(plan),
         }
     }
 
@@ -56,6 +58,7 @@ impl Course {
     pub fn adopt(&mut self, plan: &Arc<Plan>) {
         self.plan = plan.clone();
         self.judge.adopt(world::world(plan));
+        self.noticing.adopt(plan);
         self.policy = world::policy(plan);
     }
 
@@ -89,6 +92,7 @@ impl Course {
 
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
+        self.noticing.absorb(seen);
         self.judge.absorb(seen, now)
     }
 
@@ -102,6 +106,7 @@ impl Course {
     pub fn turn(&mut self, now: Timestamp) -> Turn {
         let mut verdicts = self.judge.judge(now);
         self.said.speak(self.judge.world(), &mut verdicts);
+        self.noticing.speak(self.judge.world(), &mut verdicts, now);
         let admitted = self.said.admit(&mut self.incidents);
         let step = incident::step(&self.incidents, &verdicts, self.policy, now);
         self.incidents = step.incidents;

@@ -7,6 +7,7 @@
 mod course;
 mod feeds;
 mod keeper;
+mod noticing;
 mod rounds;
 mod said;
 mod view;
@@ -23,6 +24,7 @@ use tokio::{
 };
 
 pub use course::{Course, Turn};
+pub use noticing::Noticing;
 pub use view::{StoreHealth, View};
 pub use world::world;
 

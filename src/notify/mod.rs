@@ -4,6 +4,7 @@
 pub mod admission;
 mod alertmanager;
 mod channel;
+pub mod clients;
 mod line;
 mod outbox;
 mod pagerduty;

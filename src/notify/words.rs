@@ -26,7 +26,8 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
     let mut evidence = verdict.evidence.iter().cloned();
     headline.extend(evidence.next());
     headline.extend(verdict.page_says.clone());
-    let mut lines: Vec<String> = evidence.collect();
+    let mut lines: Vec<String> = people_notice(verdict).into_iter().collect();
+    lines.extend(evidence);
     lines.extend(detail(verdict));
     // Where the alternatives are the answer they belong to it.
     let place = if verdict.cause == Cause::Unknown { &mut headline } else { &mut lines };
@@ -77,6 +78,18 @@ pub fn sentence(world: &World, verdict: &Verdict) -> String {
     said.extend(verdict.evidence.first().cloned());
     said.extend(verdict.page_says.clone());
     said.join(" ")
+}
+
+/// The same and what people notice of it.
+#[must_use]
+pub fn in_full(world: &World, verdict: &Verdict) -> String {
+    let said = [Some(sentence(world, verdict)), people_notice(verdict)];
+    said.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// `What people notice: …`
+fn people_notice(verdict: &Verdict) -> Option<String> {
+    verdict.people_notice.as_ref().map(|notice| format!("What people notice: {notice}"))
 }
 
 /// What is added to a message that comes so much later than what it tells of.

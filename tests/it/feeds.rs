@@ -17,7 +17,7 @@ use usoryou::{
     feed::{self, Feed, Hurry, Kind, Names, Pace, Reading, Source},
     model::{FeedWord, Incident, IncidentState},
     net::Trust,
-    notify,
+    notify::{self, clients::Clients},
 };
 
 use crate::support::{
@@ -227,6 +227,23 @@ async fn a_hurry_ends_a_long_pause() {
     hurry.send_replace(Hurry::from([Arc::new(Source { kind: Kind::slack, url: page.url.parse().unwrap() })]));
     tokio::time::timeout(Duration::from_secs(5), told.recv()).await.expect("a look in a hurry").unwrap();
     task.abort();
+}
+
+#[test]
+fn what_people_notice_depends_on_what_else_works() {
+    let (slack, directory) = (Slack::start(), tempfile::tempdir().unwrap());
+    let mut plan = world(&slack.webhook);
+    plan.clients = std::collections::BTreeMap::from([("rtdb".into(), Clients::FirebaseRealtimeWebsocket)]);
+    let hub = Hurried::start(directory.path(), plan);
+    hub.rounds(12, &["rtdb"]);
+    let opened = slack.shows(1)[0].clone();
+    let notice = "What people notice: Web apps fall back to long polling after about 30 s, if that works; Android and iOS \
+                  apps and servers do not connect.";
+    assert!(opened.text.lines().nth(1) == Some(notice), "{opened:#?}");
+    let verdicts = hub.view.borrow().verdicts.clone();
+    let noticed: Vec<&str> = verdicts.iter().filter_map(|one| one.people_notice.as_deref()).collect();
+    assert_eq!(noticed, [notice.trim_start_matches("What people notice: ")]);
+    hub.stop();
 }
 
 /// A world whose provider has a status page.

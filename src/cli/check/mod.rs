@@ -215,7 +215,7 @@ fn say_end(
             if let Some(plan) = &looking.plan {
                 let world = hub::world(plan);
                 let bad = verdicts.iter().filter(|v| v.is_bad() && v.has_evidence() && v.because_of.is_none());
-                let mut sentences: Vec<String> = bad.map(|verdict| words::sentence(&world, verdict)).collect();
+                let mut sentences: Vec<String> = bad.map(|verdict| words::in_full(&world, verdict)).collect();
                 if sentences.is_empty() {
                     sentences.push(all_well(seen));
                 }
@@ -265,10 +265,14 @@ fn prometheus(seen: &[Observation]) -> Result<String, String> {
 fn judge(plan: &Plan, seen: &[Observation]) -> Vec<Verdict> {
     let now = chrono::Utc::now();
     let mut judge = Judge::new(hub::world(plan));
+    let mut noticing = hub::Noticing::new(plan);
     for observation in seen {
         judge.absorb(&Sighting::from(observation), now);
+        noticing.absorb(&Sighting::from(observation));
     }
-    judge.judge(now)
+    let mut verdicts = judge.judge(now);
+    noticing.speak(judge.world(), &mut verdicts, now);
+    verdicts
 }
 
 fn exit(seen: &[Observation], verdicts: &[Verdict]) -> Exit {

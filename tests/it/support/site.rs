@@ -86,6 +86,7 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
         hosted_on: None,
         parties: BTreeMap::new(),
         probes: probes.iter().map(probe).collect(),
+        clients: BTreeMap::new(),
         alerts: Alerts {
             open_after: 3,
             close_after: 5,
