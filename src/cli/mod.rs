@@ -10,6 +10,7 @@ mod notify;
 mod paint;
 mod run;
 mod schema;
+mod silence;
 mod validate;
 
 use std::{
@@ -44,6 +45,8 @@ enum Command {
     Demo(demo::Args),
     /// List the channels, or send a test message through one of them
     Notify(notify::Args),
+    /// Tell nobody of something for a while: who, why, until when
+    Silence(silence::Args),
     /// Print the shell's completion script
     Completions(completions::Args),
     /// Print the manual page (roff)
@@ -173,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&common, &args),
         Command::Demo(args) => demo::run(&common, &args),
         Command::Notify(args) => notify::run(&common, &args),
+        Command::Silence(args) => silence::run(&common, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     };

@@ -3,19 +3,22 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Noticing, said::Said, world};
+use super::{Noticing, Ourselves, said::Said, world};
 use crate::{
     attribution::{Absorbed, Judge, World},
     config::Plan,
     incident::{self, Change, Incidents, Policy},
-    model::{FeedState, Incident, Sighting, Subject, Timestamp, Verdict},
-    notify::{self, Audience, Hears, Planned},
+    model::{FeedState, Incident, Sighting, Silence, Subject, Timestamp, Verdict},
+    notify::{self, Audience, ChannelFile, Hears, Planned, words},
 };
 
 /// Everything that lasts from one judgement to the next.
 pub struct Course {
     plan: Arc<Plan>,
     judge: Judge,
+    ourselves: Ourselves,
+    /// What people do not want to hear of for a while.
+    silences: Arc<Vec<Silence>>,
     /// Who hears of it where the plan says nothing of that.
     somebody: Vec<Hears>,
     policy: Policy,
@@ -46,6 +49,8 @@ impl Course {
         Self {
             plan: plan.clone(),
             judge: Judge::new(world::world(plan)),
+            ourselves: Ourselves::resume(&incidents),
+            silences: Arc::default(),
             somebody: vec![],
             policy: world::policy(plan),
             incidents,
@@ -93,7 +98,18 @@ impl Course {
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         self.noticing.absorb(seen);
+        self.ourselves.absorb(self.judge.world(), seen, now);
         self.judge.absorb(seen, now)
+    }
+
+    /// Takes note of how the store is: why it cannot be written to, when it cannot.
+    pub fn note_store(&mut self, failing: Option<&str>, now: Timestamp) {
+        self.ourselves.note_store(failing, now);
+    }
+
+    /// Takes the silences that there are now in the place of those before.
+    pub fn silence(&mut self, silences: Arc<Vec<Silence>>) {
+        self.silences = silences;
     }
 
     /// Controls that fail in a region that can see.
@@ -105,6 +121,7 @@ impl Course {
     /// Judges what is known now, and takes the incidents one step on.
     pub fn turn(&mut self, now: Timestamp) -> Turn {
         let mut verdicts = self.judge.judge(now);
+        self.ourselves.judge(&mut verdicts, now);
         self.said.speak(self.judge.world(), &mut verdicts);
         self.noticing.speak(self.judge.world(), &mut verdicts, now);
         let admitted = self.said.admit(&mut self.incidents);
@@ -123,11 +140,14 @@ impl Course {
     fn letters(&self, changes: &[Change], now: Timestamp) -> Planned {
         let muted = |incident: &Incident| {
             let planned = || self.said.planned(self.judge.world(), incident, now);
-            world::muted(&self.plan, incident, now).or_else(planned)
+            let silenced = || words::silenced(&self.silences, incident, now);
+            world::muted(&self.plan, incident, now).or_else(planned).or_else(silenced)
         };
         let alerts = &self.plan.alerts;
         let routes = if alerts.routes.is_empty() { &self.somebody } else { &alerts.routes };
-        let audience = Audience { world: self.judge.world(), routes, muted: &muted, habits: alerts.habits };
+        let edits = |channel: &str| alerts.channels.get(channel).is_some_and(ChannelFile::edits);
+        let audience =
+            Audience { world: self.judge.world(), routes, muted: &muted, edits: &edits, habits: alerts.habits };
         notify::plan(changes, &self.incidents, &audience, now)
     }
 }

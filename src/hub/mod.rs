@@ -8,6 +8,7 @@ mod course;
 mod feeds;
 mod keeper;
 mod noticing;
+mod ourselves;
 mod rounds;
 mod said;
 mod view;
@@ -25,6 +26,7 @@ use tokio::{
 
 pub use course::{Course, Turn};
 pub use noticing::Noticing;
+pub use ourselves::Ourselves;
 pub use view::{StoreHealth, View};
 pub use world::world;
 
@@ -158,7 +160,10 @@ async fn judging(
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            _ = tick.tick() => rounds.judge(keeper, &hub.view, &hub.metrics, chrono::Utc::now()),
+            _ = tick.tick() => {
+                rounds.silence(hub.store.silences());
+                rounds.judge(keeper, &hub.view, &hub.metrics, chrono::Utc::now());
+            }
             changed = hub.plan.changed(), if !planless => match changed {
                 Ok(()) => {
                     let plan = hub.plan.borrow_and_update().clone();

@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use super::{Course, View, course::Turn, feeds::Pages, keeper::Keeper};
 use crate::{
     config::Plan,
-    incident::{Change, Incidents},
+    incident::{Change, Incidents, News},
     metrics::Metrics,
-    model::{Incident, Observation, Sighting, Subject, Timestamp, Transition},
+    model::{Incident, Observation, Severity, Sighting, Silence, Subject, Timestamp, Transition},
     notify::words,
 };
 
@@ -45,11 +45,16 @@ impl Rounds {
         self.course.absorb(&Sighting::from(seen), now);
     }
 
+    pub(super) fn silence(&mut self, silences: Arc<Vec<Silence>>) {
+        self.course.silence(silences);
+    }
+
     pub(super) fn judge(&mut self, keeper: &Keeper, view: &watch::Sender<View>, metrics: &Metrics, now: Timestamp) {
         let began = Instant::now();
         let feeds = self.pages.read(self.course.plan(), now);
         metrics.status_feeds(&feeds);
         self.course.hear(feeds.clone());
+        self.course.note_store(keeper.health().failing.as_deref(), now);
         let Turn { verdicts, changes, touched, dropped, planned } = self.course.turn(now);
         self.say(&changes, &planned.amended, metrics);
         self.say_controls(now);
@@ -73,19 +78,25 @@ impl Rounds {
 
     /// The log says of each incident what people are told, also when there is no channel to tell them by.
     fn say(&self, changes: &[Change], amended: &[Incident], metrics: &Metrics) {
-        for Change { incident, transition, .. } in changes {
+        let world = self.course.world();
+        for Change { incident, transition, was, news } in changes {
             let id = &*incident.id;
             match transition {
                 Transition::Opened => {
                     metrics.incident_opened(&incident.subject.party, incident.cause);
                     let note = amended.iter().find(|one| one.id == incident.id).and_then(|one| one.note.as_deref());
-                    let said = words::opening(self.course.world(), incident).headline;
-                    tracing::warn!(incident = id, note, "{said}");
+                    let said = words::opening(world, incident).headline;
+                    if incident.severity == Severity::Degraded {
+                        tracing::info!(incident = id, note, "{said}");
+                    } else {
+                        tracing::warn!(incident = id, note, "{said}");
+                    }
                 }
-                Transition::Closed => {
-                    tracing::info!(incident = id, "{}", words::closing(self.course.world(), incident).headline);
+                Transition::Updated if *news != News::Look => {
+                    tracing::warn!(incident = id, "{}", words::turning(world, incident, *news, *was).headline);
                 }
-                Transition::None if incident.note.is_some() => {
+                Transition::Closed => tracing::info!(incident = id, "{}", words::closing(world, incident).headline),
+                Transition::None if incident.is_over() && incident.note.is_some() => {
                     tracing::info!(incident = id, note = incident.note, "incident ended");
                 }
                 // Verdicts are told in the log as they change; of incidents only what people hear.

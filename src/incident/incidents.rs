@@ -5,24 +5,28 @@ use std::{
     sync::Arc,
 };
 
+use super::rules;
 use crate::model::{Incident, IncidentState, Subject, Timestamp};
 
 /// The incidents that are not over: at most one per subject.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Incidents {
     pub(super) current: BTreeMap<Subject, Incident>,
+    /// Those that ended lately, by subject: what comes back soon is the same incident.
+    pub(super) over: BTreeMap<Subject, Incident>,
     /// Ids of the last days, so that no number is given twice.
     taken: BTreeSet<Arc<str>>,
 }
 
 impl Incidents {
-    /// Takes up where the store left off. Closed incidents only keep their ids taken.
+    /// Takes up where the store left off. Closed incidents keep their ids taken, and those that ended lately may come back.
     #[must_use]
     pub fn from_stored(stored: impl IntoIterator<Item = Incident>) -> Self {
         let mut incidents = Self::default();
         for incident in stored {
             if incident.state == IncidentState::Closed {
-                incidents.taken.insert(incident.id);
+                incidents.taken.insert(incident.id.clone());
+                incidents.end(incident);
             } else {
                 incidents.current.insert(incident.subject.clone(), incident);
             }
@@ -40,17 +44,36 @@ impl Incidents {
         self.current().filter(|incident| incident.state != IncidentState::Suspected)
     }
 
-    /// Replaces an incident that is not over, after something outside of judging was learned about it.
+    /// The incidents that ended lately, the last one of each subject.
+    pub fn over(&self) -> impl Iterator<Item = &Incident> {
+        self.over.values()
+    }
+
+    /// Replaces an incident after something outside of judging was learned about it.
     pub fn amend(&mut self, incident: &Incident) {
-        if let Some(current) = self.current.get_mut(&incident.subject).filter(|current| current.id == incident.id) {
-            *current = incident.clone();
+        for known in [&mut self.current, &mut self.over] {
+            if let Some(same) = known.get_mut(&incident.subject).filter(|same| same.id == incident.id) {
+                *same = incident.clone();
+            }
         }
     }
 
-    pub(super) fn close(&mut self, subject: &Subject) -> Option<Incident> {
-        let incident = self.current.remove(subject)?;
+    pub(super) fn close(&mut self, subject: &Subject) {
+        let Some(incident) = self.current.remove(subject) else { return };
         self.taken.insert(incident.id.clone());
-        Some(incident)
+        self.end(incident);
+    }
+
+    fn end(&mut self, incident: Incident) {
+        let last = self.over.get(&incident.subject).is_none_or(|other| other.closed_at <= incident.closed_at);
+        if last {
+            self.over.insert(incident.subject.clone(), incident);
+        }
+    }
+
+    /// Forgets what ended so long ago that nothing can be the same any more.
+    pub(super) fn forget_over(&mut self, now: Timestamp) {
+        self.over.retain(|_, incident| !rules::is_forgotten(incident, now));
     }
 
     /// `2026-11-22-firebase-1`: the day, the party, and the smallest number that is free.

@@ -2,7 +2,9 @@
 //! Knows verdicts; must not know who is told, or where anything is kept.
 
 mod incidents;
+mod rules;
 mod step;
+mod turn;
 
 pub use incidents::Incidents;
-pub use step::{Change, Policy, Step, step};
+pub use step::{Change, News, Policy, Step, step};

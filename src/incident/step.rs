@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::Incidents;
-use crate::model::{Cause, Incident, IncidentState, Subject, Timestamp, Transition, Verdict};
+use super::{Incidents, rules, turn};
+use crate::model::{Cause, Incident, IncidentState, Moment, Severity, Subject, Timestamp, Transition, Verdict};
 
 /// A vantage point that was silent for so long will not tell us any more that it has recovered.
 const GONE: Duration = Duration::from_hours(1);
@@ -26,6 +26,24 @@ pub struct Change {
     pub transition: Transition,
     /// The cause that was told before, when it has changed.
     pub was: Option<Cause>,
+    /// What is new about it, when it was open before.
+    pub news: News,
+}
+
+/// What is new about an incident that people know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum News {
+    /// Nothing that is worth a word: only how it looks.
+    #[default]
+    Look,
+    /// It is somebody else's fault than was said.
+    Cause,
+    /// It is worse than was said.
+    Severity,
+    /// It seemed to be over and is back.
+    Again,
+    /// It keeps coming back.
+    Flapping,
 }
 
 /// The result of a step.
@@ -47,6 +65,7 @@ pub struct Step {
 pub fn step(incidents: &Incidents, verdicts: &[Verdict], policy: Policy, now: Timestamp) -> Step {
     let mut step = Step { incidents: incidents.clone(), ..Step::default() };
     step.incidents.forget_ids_before(now);
+    step.incidents.forget_over(now);
     for verdict in verdicts {
         step.take(verdict, policy, now);
     }
@@ -64,11 +83,12 @@ enum Word {
     Nothing,
 }
 
-fn word(verdict: &Verdict) -> Word {
+fn word(verdict: &Verdict, incident: Option<&Incident>) -> Word {
+    // What was down and is slow now is over; what is slow from the beginning is an incident that pages nobody.
+    let was_down = |one: &Incident| one.severity > Severity::Degraded && one.state != IncidentState::Suspected;
     match verdict {
         v if !v.has_evidence() => Word::Nothing,
-        // Slow is not down: it opens nothing, and something that was down and is slow now is over.
-        v if !v.is_bad() || v.degraded => Word::Good,
+        v if !v.is_bad() || v.degraded && incident.is_some_and(was_down) => Word::Good,
         v if v.because_of.is_some() => Word::Explained,
         _ => Word::Bad,
     }
@@ -76,66 +96,46 @@ fn word(verdict: &Verdict) -> Word {
 
 impl Step {
     fn take(&mut self, verdict: &Verdict, policy: Policy, now: Timestamp) {
-        let word = word(verdict);
-        let state = self.incidents.current.get(&verdict.subject).map(|incident| incident.state);
-        match (state, word) {
+        let incident = self.incidents.current.get(&verdict.subject);
+        let word = word(verdict, incident);
+        match (incident.map(|incident| incident.state), word) {
             (_, Word::Nothing) | (None, Word::Good | Word::Explained) => {}
             (None, Word::Bad) => self.suspect(verdict, policy, now),
             (Some(IncidentState::Suspected), Word::Bad) => self.another_bad_round(verdict, policy, now),
             (Some(IncidentState::Suspected), Word::Good | Word::Explained) => self.drop_suspicion(&verdict.subject),
-            (Some(_), Word::Bad | Word::Explained) => self.still_bad(verdict),
+            (Some(_), Word::Bad | Word::Explained) => self.still_bad(verdict, policy, now),
             (Some(_), Word::Good) => self.getting_better(verdict, policy, now),
         }
     }
 
     fn suspect(&mut self, verdict: &Verdict, policy: Policy, now: Timestamp) {
         let onset = verdict.onset.unwrap_or(now);
-        let incident = Incident {
-            id: self.incidents.new_id(&verdict.subject, onset),
-            subject: verdict.subject.clone(),
-            state: IncidentState::Suspected,
-            cause: verdict.cause,
-            severity: verdict.severity(),
-            onset,
-            opened_at: None,
-            recovered_at: None,
-            closed_at: None,
-            bad_rounds: 1,
-            good_rounds: 0,
-            round: verdict.round,
-            verdict: verdict.clone(),
-            told: vec![],
-            muted: false,
-            note: None,
-            admitted_at: None,
-            admission: None,
-            flaps: 0,
-            turning: None,
-            history: vec![],
-            told_at: None,
-            owed: None,
-            digest: None,
-        };
+        let id = self.incidents.new_id(&verdict.subject, onset);
+        let incident = Incident::suspected(id, verdict, onset);
+        let opens = rules::ready_to_open(&incident, verdict, policy);
         self.incidents.current.insert(verdict.subject.clone(), incident);
-        if policy.open_after <= 1 {
+        if opens {
             self.open(&verdict.subject, now);
         } else {
-            self.note(&verdict.subject, Transition::Suspected, None);
+            self.note(&verdict.subject, Transition::Suspected, now, None);
         }
     }
 
     fn another_bad_round(&mut self, verdict: &Verdict, policy: Policy, now: Timestamp) {
         let Some(incident) = self.incidents.current.get_mut(&verdict.subject) else { return };
         let new_round = incident.round != verdict.round;
+        let as_bad = (incident.severity == Severity::Degraded) == verdict.degraded;
         incident.onset = incident.onset.min(verdict.onset.unwrap_or(now));
         incident.cause = verdict.cause;
+        incident.severity = verdict.severity();
         incident.verdict = verdict.clone();
         incident.round = verdict.round;
         if !new_round {
             return;
         }
-        incident.bad_rounds += 1;
-        if incident.bad_rounds >= policy.open_after {
+        // Slow rounds do not add up to one that is down.
+        incident.bad_rounds = if as_bad { incident.bad_rounds + 1 } else { 1 };
+        if rules::ready_to_open(incident, verdict, policy) {
             self.open(&verdict.subject, now);
         } else {
             self.touch(&verdict.subject);
@@ -143,22 +143,42 @@ impl Step {
     }
 
     fn open(&mut self, subject: &Subject, now: Timestamp) {
-        if let Some(incident) = self.incidents.current.get_mut(subject) {
-            incident.state = IncidentState::Open;
-            incident.opened_at = Some(now);
+        let Some(incident) = self.incidents.current.get_mut(subject) else { return };
+        if let Some(closed) = self.incidents.over.get(subject)
+            && rules::is_same_again(closed, incident)
+        {
+            self.reopen(subject, now);
+            return;
         }
-        self.note(subject, Transition::Opened, None);
+        incident.state = IncidentState::Open;
+        incident.opened_at = Some(now);
+        self.note(subject, Transition::Opened, now, None);
+    }
+
+    /// Takes an incident that seemed to be over in the place of the suspicion that it is back.
+    fn reopen(&mut self, subject: &Subject, now: Timestamp) {
+        let (Some(suspicion), Some(closed)) =
+            (self.incidents.current.remove(subject), self.incidents.over.remove(subject))
+        else {
+            return;
+        };
+        self.dropped.push(suspicion.id.clone());
+        // Who has not heard of the end yet need not hear of this.
+        let news = if closed.owed.is_none() { News::Again } else { News::Look };
+        let was = (closed.cause != suspicion.cause).then_some(closed.cause);
+        self.incidents.current.insert(subject.clone(), turn::again(closed, suspicion, now));
+        self.update(subject, now, was, news);
     }
 
     fn drop_suspicion(&mut self, subject: &Subject) {
         if let Some(mut incident) = self.incidents.current.remove(subject) {
             self.dropped.push(incident.id.clone());
             incident.state = IncidentState::Closed;
-            self.changes.push(Change { incident, transition: Transition::None, was: None });
+            self.changes.push(Change { incident, transition: Transition::None, was: None, news: News::Look });
         }
     }
 
-    fn still_bad(&mut self, verdict: &Verdict) {
+    fn still_bad(&mut self, verdict: &Verdict, policy: Policy, now: Timestamp) {
         let Some(incident) = self.incidents.current.get_mut(&verdict.subject) else { return };
         // When no vantage point can see it, the incident waits: it is neither worse nor better.
         if verdict.because_of.as_ref().is_some_and(|subject| subject.as_vantage().is_some()) {
@@ -170,18 +190,25 @@ impl Step {
         if !relapsed && !new_round {
             return;
         }
-        let was = (incident.cause != verdict.cause).then_some(incident.cause);
         incident.state = IncidentState::Open;
         incident.recovered_at = None;
         incident.good_rounds = 0;
         incident.bad_rounds += u32::from(new_round);
+        incident.flaps += u32::from(relapsed);
         incident.round = verdict.round;
-        incident.cause = verdict.cause;
-        incident.verdict = verdict.clone();
-        if relapsed || was.is_some() {
-            self.note(&verdict.subject, Transition::Updated, was);
-        } else {
-            self.touch(&verdict.subject);
+        let (was, news) = turn::turn(incident, verdict, policy);
+        let flapping = relapsed && incident.flaps == rules::FLAPPING;
+        let as_told = (verdict.cause, verdict.severity()) == (incident.cause, incident.severity);
+        let looks_else = as_told && incident.verdict.regions != verdict.regions;
+        if as_told {
+            incident.verdict = verdict.clone();
+        }
+        match news {
+            Some(news) => self.update(&verdict.subject, now, was, news),
+            None if flapping => self.update(&verdict.subject, now, None, News::Flapping),
+            None if relapsed => self.update(&verdict.subject, now, None, News::Look),
+            None if looks_else => self.look(&verdict.subject),
+            None => self.touch(&verdict.subject),
         }
     }
 
@@ -193,16 +220,17 @@ impl Step {
         }
         incident.round = verdict.round;
         incident.state = IncidentState::Recovering;
+        incident.turning = None;
         incident.good_rounds += 1;
         // What comes back last says when it was over.
         incident.recovered_at = incident.recovered_at.max(verdict.onset).or(Some(now));
-        if incident.good_rounds >= policy.close_after {
+        if rules::ready_to_close(incident, verdict, policy) {
             incident.state = IncidentState::Closed;
             incident.closed_at = Some(now);
-            self.note(&verdict.subject, Transition::Closed, None);
+            self.note(&verdict.subject, Transition::Closed, now, None);
             self.incidents.close(&verdict.subject);
         } else if first {
-            self.note(&verdict.subject, Transition::Recovering, None);
+            self.note(&verdict.subject, Transition::Recovering, now, None);
         } else {
             self.touch(&verdict.subject);
         }
@@ -229,16 +257,34 @@ impl Step {
             incident.closed_at = Some(now);
             incident.note = Some("closed because nothing looks at it any more".to_owned());
             // Nobody is told of an end that nobody saw.
-            self.note(&subject, Transition::None, None);
+            self.note(&subject, Transition::None, now, None);
             self.incidents.close(&subject);
         }
     }
 
-    fn note(&mut self, subject: &Subject, transition: Transition, was: Option<Cause>) {
-        if let Some(incident) = self.incidents.current.get(subject).cloned() {
-            self.touched.push(incident.clone());
-            self.changes.push(Change { incident, transition, was });
-        }
+    fn note(&mut self, subject: &Subject, transition: Transition, now: Timestamp, was: Option<Cause>) {
+        self.change(subject, transition, now, was, News::Look);
+    }
+
+    fn update(&mut self, subject: &Subject, now: Timestamp, was: Option<Cause>, news: News) {
+        self.change(subject, Transition::Updated, now, was, news);
+    }
+
+    /// Something happened: it is kept in the history.
+    fn change(&mut self, subject: &Subject, transition: Transition, now: Timestamp, was: Option<Cause>, news: News) {
+        let Some(incident) = self.incidents.current.get_mut(subject) else { return };
+        let note = (transition == Transition::None).then(|| incident.note.clone()).flatten();
+        incident.remember(Moment { at: now, transition, cause: incident.cause, was, note });
+        let incident = incident.clone();
+        self.touched.push(incident.clone());
+        self.changes.push(Change { incident, transition, was, news });
+    }
+
+    /// It only looks different.
+    fn look(&mut self, subject: &Subject) {
+        let Some(incident) = self.incidents.current.get(subject).cloned() else { return };
+        self.touched.push(incident.clone());
+        self.changes.push(Change { incident, transition: Transition::None, was: None, news: News::Look });
     }
 
     fn touch(&mut self, subject: &Subject) {

@@ -63,10 +63,15 @@ fn a_relapse_is_the_same_incident() {
     let mut verdicts = rounds(Cause::Them, 1..=3);
     verdicts.extend(rounds(Cause::Ok, [4]));
     verdicts.extend(rounds(Cause::Them, [5]));
-    verdicts.extend(rounds(Cause::Ok, [6, 7]));
-    let (_, happened) = play(&verdicts);
+    verdicts.extend(rounds(Cause::Ok, 6..=8));
+    let (incidents, happened) = play(&verdicts);
     use Transition::{Closed, Opened, Recovering, Suspected, Updated};
-    assert_eq!(happened, [Suspected, Opened, Recovering, Updated, Recovering, Closed]);
+    assert_eq!(happened, [Suspected, Opened, Recovering, Updated, Recovering]);
+    assert_eq!(incidents.current().next().unwrap().flaps, 1);
+    // What has come back once must hold still for twice as long.
+    verdicts.extend(rounds(Cause::Ok, [9]));
+    let (incidents, happened) = play(&verdicts);
+    assert_eq!((incidents.current().count(), happened.last()), (0, Some(&Closed)));
 }
 
 #[test]
@@ -92,13 +97,135 @@ fn no_evidence_counts_neither_way() {
 }
 
 #[test]
-fn what_is_explained_or_slow_opens_nothing() {
+fn what_is_explained_opens_nothing() {
     let mut explained = rounds(Cause::Them, 1..=9);
     explained.iter_mut().for_each(|verdict| verdict.because_of = Some(Subject { party: "x".into(), product: None }));
-    let mut slow = rounds(Cause::Them, 10..=19);
-    slow.iter_mut().for_each(|verdict| verdict.degraded = true);
-    explained.extend(slow);
     assert_eq!(play(&explained).1, []);
+}
+
+fn slow(range: std::ops::RangeInclusive<i64>) -> Vec<Verdict> {
+    let mut slow = rounds(Cause::Them, range);
+    slow.iter_mut().for_each(|verdict| verdict.degraded = true);
+    slow
+}
+
+#[test]
+fn what_is_slow_opens_as_degraded_and_pages_only_when_it_has_been_down_for_as_long_as_any_other() {
+    let mut verdicts = slow(1..=3);
+    let (incidents, happened) = play(&verdicts);
+    assert_eq!(happened, [Transition::Suspected, Transition::Opened]);
+    assert_eq!(incidents.open().next().unwrap().severity, Severity::Degraded);
+    verdicts.extend(rounds(Cause::Them, 4..=5));
+    assert_eq!(play(&verdicts).1.len(), 2);
+    verdicts.extend(rounds(Cause::Them, [6]));
+    let (incidents, changes) = changes(&verdicts);
+    let last = changes.last().unwrap();
+    assert_eq!((last.transition, last.news, last.was), (Transition::Updated, News::Severity, None));
+    assert_eq!(incidents.open().next().unwrap().severity, Severity::Critical);
+}
+
+#[test]
+fn slow_rounds_do_not_add_up_to_one_that_is_down() {
+    let mut verdicts = slow(1..=2);
+    verdicts.extend(rounds(Cause::Them, 3..=4));
+    assert_eq!(play(&verdicts).1, [Transition::Suspected]);
+}
+
+#[test]
+fn what_was_down_and_is_slow_is_over_and_its_slowness_is_another_incident() {
+    let mut verdicts = rounds(Cause::Them, 1..=3);
+    verdicts.extend(slow(4..=8));
+    let (incidents, happened) = play(&verdicts);
+    use Transition::{Closed, Opened, Recovering, Suspected};
+    assert_eq!(happened, [Suspected, Opened, Recovering, Closed, Suspected, Opened]);
+    let slow = incidents.open().next().unwrap();
+    assert_eq!((slow.severity, slow.flaps), (Severity::Degraded, 0));
+    assert!(slow.id.ends_with("-2"));
+}
+
+/// The same with all that is known of the changes.
+fn changes(verdicts: &[Verdict]) -> (Incidents, Vec<Change>) {
+    let (mut incidents, mut changes) = (Incidents::default(), vec![]);
+    for verdict in verdicts {
+        let step = step(&incidents, std::slice::from_ref(verdict), POLICY, verdict.at);
+        changes.extend(step.changes);
+        incidents = step.incidents;
+    }
+    (incidents, changes)
+}
+
+#[test]
+fn another_cause_is_told_when_it_has_held() {
+    let mut verdicts = rounds(Cause::Them, 1..=3);
+    verdicts.extend(rounds(Cause::Path, [4]));
+    verdicts.extend(rounds(Cause::Them, [5]));
+    verdicts.extend(rounds(Cause::Path, [6]));
+    assert_eq!(play(&verdicts).1.len(), 2, "a cause for one round is no news");
+    verdicts.extend(rounds(Cause::Path, [7]));
+    let (incidents, happened) = changes(&verdicts);
+    let last = happened.last().unwrap();
+    assert_eq!((last.was, last.news), (Some(Cause::Them), News::Cause));
+    let incident = incidents.open().next().unwrap();
+    assert_eq!((incident.cause, incident.verdict.cause), (Cause::Path, Cause::Path));
+    assert_eq!(incident.history.last().unwrap().was, Some(Cause::Them));
+    // Having changed once, it must hold for longer before it changes back.
+    verdicts.extend(rounds(Cause::Them, 8..=10));
+    assert_eq!(changes(&verdicts).1.len(), happened.len());
+    verdicts.extend(rounds(Cause::Them, [11]));
+    assert_eq!(changes(&verdicts).1.last().unwrap().was, Some(Cause::Path));
+}
+
+#[test]
+fn what_was_known_does_not_become_unknown() {
+    let mut verdicts = rounds(Cause::Them, 1..=3);
+    verdicts.extend(rounds(Cause::Unknown, 4..=20));
+    let (incidents, happened) = play(&verdicts);
+    assert_eq!(happened.len(), 2);
+    assert_eq!(incidents.open().next().unwrap().cause, Cause::Them);
+}
+
+#[test]
+fn what_is_back_within_half_an_hour_is_the_same_incident_also_after_a_restart() {
+    let mut verdicts = rounds(Cause::Them, 1..=3);
+    verdicts.extend(rounds(Cause::Ok, [4, 5]));
+    let (incidents, _) = play(&verdicts);
+    let ended: Vec<Incident> = incidents.over().cloned().collect();
+    let first = ended[0].id.clone();
+    for (gap, same) in [(100, true), (300, false)] {
+        let mut incidents = Incidents::from_stored(ended.clone());
+        let mut seen = vec![];
+        for round in 5 + gap..8 + gap {
+            let step = step(&incidents, &[verdict(Cause::Us, round)], POLICY, at(round * 10));
+            seen.extend(step.changes.iter().map(|change| (change.transition, change.news, change.was)));
+            assert_eq!(step.dropped.is_empty(), !(same && round == 7 + gap), "the suspicion's number is free again");
+            incidents = step.incidents;
+        }
+        let incident = incidents.open().next().unwrap();
+        assert_eq!((incident.id == first, incident.flaps), (same, u32::from(same)));
+        let expected = if same {
+            (Transition::Updated, News::Again, Some(Cause::Them))
+        } else {
+            (Transition::Opened, News::Look, None)
+        };
+        assert_eq!(seen, [(Transition::Suspected, News::Look, None), expected]);
+        assert_eq!(incident.closed_at, None);
+    }
+}
+
+#[test]
+fn flapping_is_one_incident_and_said_once() {
+    let mut verdicts = rounds(Cause::Them, 1..=3);
+    for flap in 0..40 {
+        verdicts.extend(rounds(Cause::Ok, [4 + flap * 2]));
+        verdicts.extend(rounds(Cause::Them, [5 + flap * 2]));
+    }
+    let (incidents, happened) = changes(&verdicts);
+    let incident = incidents.open().next().unwrap();
+    assert_eq!(incident.flaps, 40);
+    assert_eq!(happened.iter().filter(|change| change.news == News::Flapping).count(), 1);
+    assert_eq!(incident.history.len(), Incident::MOMENTS);
+    assert_eq!(incident.history[1].transition, Transition::Opened);
+    assert_eq!(incident.history.last().unwrap().at, at(830));
 }
 
 #[test]

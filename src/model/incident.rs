@@ -127,9 +127,9 @@ pub struct Incident {
     /// A word that waits for others to be said together with it, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<Owed>,
-    /// The incident that names the digest in which this one was told.
+    /// The digest in which it was told together with others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Arc<str>>,
+    pub digest: Option<Digest>,
 }
 
 impl Incident {
@@ -169,6 +169,15 @@ pub struct Turning {
     pub rounds: u32,
 }
 
+/// Several incidents that were told in one message.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Digest {
+    /// The incident that names it.
+    pub leader: Arc<str>,
+    /// Channels in which it was told so; in others it was told by itself.
+    pub channels: Vec<Arc<str>>,
+}
+
 /// A word that is still to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owed {
@@ -179,6 +188,52 @@ pub struct Owed {
 }
 
 impl Incident {
+    /// What the first bad verdict about a subject makes.
+    #[must_use]
+    pub fn suspected(id: Arc<str>, verdict: &Verdict, onset: Timestamp) -> Self {
+        Self {
+            id,
+            subject: verdict.subject.clone(),
+            state: IncidentState::Suspected,
+            cause: verdict.cause,
+            severity: verdict.severity(),
+            onset,
+            opened_at: None,
+            recovered_at: None,
+            closed_at: None,
+            bad_rounds: 1,
+            good_rounds: 0,
+            round: verdict.round,
+            verdict: verdict.clone(),
+            told: vec![],
+            muted: false,
+            note: None,
+            admitted_at: None,
+            admission: None,
+            flaps: 0,
+            turning: None,
+            history: vec![],
+            told_at: None,
+            owed: None,
+            digest: None,
+        }
+    }
+
+    /// The thread in which a channel was told of it.
+    #[must_use]
+    pub fn thread(&self, channel: &Arc<str>) -> &Arc<str> {
+        match &self.digest {
+            Some(digest) if digest.channels.contains(channel) => &digest.leader,
+            _ => &self.id,
+        }
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state == IncidentState::Closed
+    }
+
     /// Moments that are kept: more would make every write of it large.
     pub const MOMENTS: usize = 50;
 

@@ -19,7 +19,7 @@ mod verdict;
 pub use failure::{Failure, Kind};
 pub use feed::{Admission, AdmissionKind, FeedState, FeedWord};
 pub use id::{observation_id, round_of};
-pub use incident::{Incident, IncidentState, Moment, Owed, Transition, Turning};
+pub use incident::{Digest, Incident, IncidentState, Moment, Owed, Transition, Turning};
 pub use letter::{Delivered, Doubt, Letter, LetterKind, Repeat};
 pub use observation::{Connection, Observation, TcpFacts, TlsFacts};
 pub use outcome::Outcome;

@@ -34,10 +34,19 @@ impl Subject {
         Self { party: Self::OBSERVER.into(), product: Some(region.clone()) }
     }
 
+    /// What stands in the place of a region for our own store; no region has this name.
+    pub const STORE: &'static str = "store";
+
+    /// Our own store.
+    #[must_use]
+    pub fn store() -> Self {
+        Self { party: Self::OBSERVER.into(), product: Some(Self::STORE.into()) }
+    }
+
     /// The region, when this is one of our own vantage points.
     #[must_use]
     pub fn as_vantage(&self) -> Option<&Arc<str>> {
-        self.product.as_ref().filter(|_| &*self.party == Self::OBSERVER)
+        self.product.as_ref().filter(|region| &*self.party == Self::OBSERVER && &***region != Self::STORE)
     }
 }
 

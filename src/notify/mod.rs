@@ -5,6 +5,7 @@ pub mod admission;
 mod alertmanager;
 mod channel;
 pub mod clients;
+mod hears;
 mod line;
 mod outbox;
 mod pagerduty;
@@ -15,8 +16,9 @@ mod webhook;
 pub mod words;
 
 pub use channel::{Attempt, Channel, Delivered, Delivering, Doubt, HandingOver, Letter, Repeat};
+pub use hears::{Habits, Hears};
 pub use outbox::{Outbox, Patience, Roster};
-pub use plan::{Audience, Habits, Hears, Planned, plan};
+pub use plan::{Audience, Planned, plan};
 pub use sample::sample;
 
 use std::sync::Arc;

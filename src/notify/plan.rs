@@ -1,75 +1,20 @@
-//! From changes to letters: who hears of what, and what a planned window keeps quiet. Pure.
+//! From changes to letters: who hears of what and when, what a person or a planned window keeps quiet, and what is said
+//! together. Pure; all it remembers stands in the incidents.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod together;
+mod writing;
 
-use super::{Letter, words};
-use crate::{
-    attribution::World,
-    incident::{Change, Incidents},
-    model::{Cause, Incident, LetterKind, Severity, Timestamp, Transition},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
-/// Who hears of what: all filters that are given must match.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hears {
-    /// The channel.
-    pub channel: Arc<str>,
-    /// Who gets it when the channel has been out of reach for a while, in this order.
-    pub fallbacks: Vec<Arc<str>>,
-    /// Only these parties; empty: any.
-    pub parties: Vec<Arc<str>>,
-    /// Only these products; empty: any, and what has none.
-    pub products: Vec<Arc<str>>,
-    /// Only these causes; empty: any.
-    pub causes: Vec<Cause>,
-    /// Only these severities.
-    pub severities: Vec<Severity>,
-}
-
-impl Hears {
-    /// Where nothing is said of severities.
-    pub const SEVERITIES: [Severity; 2] = [Severity::Critical, Severity::Warning];
-
-    /// A channel that hears of everything that pages.
-    #[must_use]
-    pub fn all(channel: impl Into<Arc<str>>) -> Self {
-        let severities = Self::SEVERITIES.to_vec();
-        Self {
-            channel: channel.into(),
-            fallbacks: vec![],
-            parties: vec![],
-            products: vec![],
-            causes: vec![],
-            severities,
-        }
-    }
-
-    fn of(&self, incident: &Incident) -> bool {
-        let subject = &incident.subject;
-        let is_one_of = |wanted: &[Arc<str>], word: Option<&Arc<str>>| {
-            wanted.is_empty() || word.is_some_and(|word| wanted.contains(word))
-        };
-        is_one_of(&self.parties, Some(&subject.party))
-            && is_one_of(&self.products, subject.product.as_ref())
-            && (self.causes.is_empty() || self.causes.contains(&incident.cause))
-            && self.severities.contains(&incident.severity)
-    }
-}
-
-/// How often to speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Habits {
-    /// From one reminder of an open incident to the next; nothing: none.
-    pub remind_every: Option<Duration>,
-    /// From so many incidents at once they are told in one message.
-    pub digest_from: usize,
-}
-
-impl Default for Habits {
-    fn default() -> Self {
-        Self { remind_every: None, digest_from: 4 }
-    }
-}
+use super::{Habits, Hears, Letter};
+use crate::{
+    attribution::World,
+    incident::{Change, Incidents, News},
+    model::{Cause, Incident, IncidentState, Owed, Timestamp, Transition},
+};
 
 /// To whom to speak, and about what to be quiet.
 pub struct Audience<'a> {
@@ -79,6 +24,8 @@ pub struct Audience<'a> {
     pub routes: &'a [Hears],
     /// Why nobody is to be told of an incident now: `planned window (weekly)`, `silenced by …`.
     pub muted: &'a dyn Fn(&Incident) -> Option<String>,
+    /// Whether a channel can change what it has said, and so is told of what only looks different.
+    pub edits: &'a dyn Fn(&str) -> bool,
     /// How often.
     pub habits: Habits,
 }
@@ -92,74 +39,176 @@ pub struct Planned {
     pub amended: Vec<Incident>,
 }
 
-/// Plans what to say of these changes: one letter per channel when an incident opens, and one to the same channels when
-/// it is over. An incident that opened while it was muted is told when it outlasts that.
+/// Plans what to say of these changes. To be called at every judgement: some words wait for others, or for an hour.
+///
+/// One letter per channel when an incident opens, when it turns out to be another than was said, and when it is over;
+/// many at once are one. An incident that opened while it was muted is told when it outlasts that.
 #[must_use]
 pub fn plan(changes: &[Change], incidents: &Incidents, audience: &Audience<'_>, now: Timestamp) -> Planned {
-    let mut planned = Planned::default();
+    let known = incidents.current().chain(incidents.over()).map(|one| (one.id.clone(), one.clone())).collect();
+    let mut desk = Desk { audience, now, known, amended: BTreeSet::new(), words: Vec::new() };
     for change in changes {
-        match change.transition {
-            Transition::Opened => planned.opening(&change.incident, audience, now),
-            Transition::Closed => planned.closing(&change.incident, audience),
+        desk.take(change);
+    }
+    desk.tell_what_outlasts_its_silence();
+    desk.tell_openings();
+    desk.tell_endings();
+    desk.remind();
+    desk.write()
+}
+
+/// What is being said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Saying {
+    Opening,
+    /// It opened a little later than those that it is told with.
+    Joining,
+    Turning(News, Option<Cause>),
+    Ending,
+    Reminding,
+    /// Only how it looks.
+    Looking,
+}
+
+/// One word about one incident to one channel.
+struct Word {
+    channel: Arc<str>,
+    thread: Arc<str>,
+    incident: Arc<str>,
+    saying: Saying,
+}
+
+struct Desk<'a> {
+    audience: &'a Audience<'a>,
+    now: Timestamp,
+    known: BTreeMap<Arc<str>, Incident>,
+    amended: BTreeSet<Arc<str>>,
+    words: Vec<Word>,
+}
+
+impl Desk<'_> {
+    fn take(&mut self, change: &Change) {
+        let id = &change.incident.id;
+        let Some(incident) = self.known.get(id) else { return };
+        let untold = incident.told.is_empty();
+        match (change.transition, change.news) {
+            (Transition::Opened, _) => self.owe_opening(id),
+            (Transition::Updated, news) if news != News::Look => {
+                if untold {
+                    self.owe_opening(id);
+                } else {
+                    self.turn(id, news, change.was);
+                }
+            }
+            (Transition::Closed, _) => self.end(id),
+            (Transition::Updated | Transition::Recovering | Transition::None, _) => self.say(id, Saying::Looking),
             _ => {}
         }
     }
-    for incident in incidents.open().filter(|incident| incident.muted && incident.recovered_at.is_none()) {
-        let just_muted = planned.amended.iter().any(|amended| amended.id == incident.id);
-        if !just_muted && (audience.muted)(incident).is_none() {
-            planned.opening(incident, audience, now);
+
+    /// Changes what is known of an incident.
+    fn amend(&mut self, id: &Arc<str>, change: impl FnOnce(&mut Incident)) {
+        if let Some(incident) = self.known.get_mut(id) {
+            change(incident);
+            self.amended.insert(id.clone());
         }
     }
-    planned
-}
 
-impl Planned {
-    fn opening(&mut self, incident: &Incident, audience: &Audience<'_>, now: Timestamp) {
-        let mut told = incident.clone();
-        if let Some(why) = (audience.muted)(incident) {
-            told.muted = true;
-            told.note = Some(format!("nobody was told: {why}"));
-            self.amended.push(told);
+    /// A word to everybody who was told.
+    fn say(&mut self, id: &Arc<str>, saying: Saying) {
+        let Some(incident) = self.known.get(id) else { return };
+        let word = |channel: &Arc<str>| Word {
+            channel: channel.clone(),
+            thread: incident.thread(channel).clone(),
+            incident: id.clone(),
+            saying,
+        };
+        let hears = |channel: &&Arc<str>| saying != Saying::Looking || (self.audience.edits)(channel);
+        self.words.extend(incident.told.iter().filter(hears).map(word));
+    }
+
+    fn owe_opening(&mut self, id: &Arc<str>) {
+        let Some(incident) = self.known.get(id) else { return };
+        if let Some(why) = (self.audience.muted)(incident) {
+            self.amend(id, |incident| {
+                incident.muted = true;
+                incident.owed = None;
+                incident.note = Some(format!("nobody was told: {why}"));
+            });
+        } else if self.audience.routes.iter().any(|route| route.of(incident)) {
+            let since = self.now;
+            self.amend(id, |incident| incident.owed = Some(Owed { word: Transition::Opened, since }));
+        }
+    }
+
+    fn tell_what_outlasts_its_silence(&mut self) {
+        let outlasting = |incident: &&Incident| {
+            incident.muted && incident.state == IncidentState::Open && (self.audience.muted)(incident).is_none()
+        };
+        let ids: Vec<Arc<str>> = self.known.values().filter(outlasting).map(|incident| incident.id.clone()).collect();
+        for id in ids {
+            self.owe_opening(&id);
+        }
+    }
+
+    /// An incident that people know of is another than they were told.
+    fn turn(&mut self, id: &Arc<str>, news: News, was: Option<Cause>) {
+        let Some(incident) = self.known.get(id) else { return };
+        if (self.audience.muted)(incident).is_some() {
+            self.say(id, Saying::Looking);
             return;
         }
-        let mut heard: BTreeMap<&Arc<str>, &Hears> = BTreeMap::new();
-        for route in audience.routes.iter().filter(|route| route.of(incident)) {
-            heard.entry(&route.channel).or_insert(route);
+        self.say(id, Saying::Turning(news, was));
+        // Who hears of such a cause, and did not of the one before.
+        let told = incident_routes(self.audience.routes, &self.known, id);
+        for channel in told {
+            self.open(&channel, std::slice::from_ref(id), None);
         }
-        told.told = heard.keys().map(|channel| (*channel).clone()).collect();
-        told.muted = false;
-        let text = words::opening(audience.world, &told);
-        let at = if incident.muted { now } else { incident.opened_at.unwrap_or(now) };
-        for route in heard.values() {
-            self.letters.push(letter(&told, route, LetterKind::Opened, &text, at));
-        }
-        self.amended.push(told);
+        let now = self.now;
+        self.amend(id, |incident| incident.told_at = Some(now));
     }
 
-    fn closing(&mut self, incident: &Incident, audience: &Audience<'_>) {
-        let text = words::closing(audience.world, incident);
-        let at = incident.closed_at.unwrap_or(incident.onset);
-        for channel in &incident.told {
-            let route = audience.routes.iter().find(|route| route.channel == *channel);
-            let route = route.cloned().unwrap_or_else(|| Hears::all(channel.clone()));
-            self.letters.push(letter(incident, &route, LetterKind::Closed, &text, at));
+    fn end(&mut self, id: &Arc<str>) {
+        let Some(incident) = self.known.get(id) else { return };
+        let together = incident.digest.as_ref().map(|digest| digest.channels.clone()).unwrap_or_default();
+        let alone: Vec<Arc<str>> = incident.told.iter().filter(|one| !together.contains(one)).cloned().collect();
+        for channel in alone {
+            let (thread, incident) = (id.clone(), id.clone());
+            self.words.push(Word { channel, thread, incident, saying: Saying::Ending });
+        }
+        for channel in together.iter().filter(|channel| (self.audience.edits)(channel)) {
+            let (thread, incident) = (self.known.get(id).map_or(id, |one| one.thread(channel)).clone(), id.clone());
+            self.words.push(Word { channel: channel.clone(), thread, incident, saying: Saying::Looking });
+        }
+        let owed = (!together.is_empty()).then_some(Owed { word: Transition::Closed, since: self.now });
+        if self.known.get(id).is_some_and(|incident| incident.owed != owed || incident.muted) {
+            self.amend(id, |incident| {
+                incident.owed = owed;
+                incident.muted = false;
+            });
+        }
+    }
+
+    fn remind(&mut self) {
+        let Some(every) = self.audience.habits.remind_every else { return };
+        let due = |incident: &&Incident| {
+            incident.state == IncidentState::Open
+                && !incident.told.is_empty()
+                && incident.told_at.or(incident.opened_at).is_some_and(|told| told + every <= self.now)
+                && (self.audience.muted)(incident).is_none()
+        };
+        let due: Vec<Arc<str>> = self.known.values().filter(due).map(|incident| incident.id.clone()).collect();
+        for id in due {
+            self.say(&id, Saying::Reminding);
+            let now = self.now;
+            self.amend(&id, |incident| incident.told_at = Some(now));
         }
     }
 }
 
-fn letter(incident: &Incident, to: &Hears, kind: LetterKind, text: &words::Words, at: Timestamp) -> Letter {
-    Letter {
-        key: format!("{}/{}/{}", to.channel, incident.id, kind.word()),
-        channel: to.channel.clone(),
-        fallbacks: to.fallbacks.clone(),
-        incident: incident.id.clone(),
-        kind,
-        edits: false,
-        headline: text.headline.clone(),
-        lines: text.lines.clone(),
-        good_news: kind == LetterKind::Closed,
-        at,
-        about: vec![incident.clone()],
-        was: None,
-    }
+/// Channels that hear of an incident as it is now, and were not told of it before.
+fn incident_routes(routes: &[Hears], known: &BTreeMap<Arc<str>, Incident>, id: &Arc<str>) -> BTreeSet<Arc<str>> {
+    let Some(incident) = known.get(id) else { return BTreeSet::new() };
+    let new = routes.iter().filter(|route| route.of(incident) && !incident.told.contains(&route.channel));
+    new.map(|route| route.channel.clone()).collect()
 }

@@ -1,11 +1,16 @@
 //! What is said of an incident, in sentences to be read aloud. Pure; the only place that words a message.
 
+mod later;
+pub(super) mod many;
+
 use std::time::Duration;
+
+pub use later::{looking, reminding, silenced, turning};
 
 use super::admission;
 use crate::{
     attribution::World,
-    model::{Cause, Incident, Kind, Phase, Subject, Timestamp, Verdict},
+    model::{Cause, Incident, Kind, Phase, Severity, Subject, Timestamp, Verdict},
 };
 
 /// The text of a letter.
@@ -32,6 +37,8 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
     // Where the alternatives are the answer they belong to it.
     let place = if verdict.cause == Cause::Unknown { &mut headline } else { &mut lines };
     place.extend(alternatives(verdict));
+    lines.extend(incident.note.as_ref().map(|note| format!("Note: {note}.")));
+    lines.extend((incident.flaps > 0).then(|| format!("It has come back: {}.", later::flaps(incident))));
     lines.push(format!("Incident {}", incident.id));
     Words { headline: headline.join(" "), lines }
 }
@@ -43,15 +50,20 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
     let lasted = (back - incident.onset).to_std().unwrap_or_default();
     let name = world.subject_name(&incident.subject);
     let what = match (incident.subject.as_vantage(), incident.verdict.failure.as_ref().map(|failure| failure.kind)) {
+        (Some(region), Some(Kind::NotDelivered)) => format!("region {region} sends again"),
+        (Some(region), Some(Kind::Starved)) => format!("region {region} is on time again"),
         (Some(region), _) => format!("region {region} sees again"),
+        (None, _) if incident.subject == Subject::store() => "our store takes everything again".to_owned(),
         (None, Some(Kind::Unauthorized)) if incident.cause == Cause::Probe => {
             format!("{name} takes our credential again")
         }
         (None, Some(Kind::RateLimited)) if incident.cause == Cause::Probe => format!("{name} answers us again"),
+        (None, _) if incident.severity == Severity::Degraded => format!("{name} is no longer slow"),
         (None, _) => format!("{name} is back"),
     };
+    let flaps = if incident.flaps > 0 { format!(" with {}", flaps_alone(incident.flaps)) } else { String::new() };
     let headline = format!(
-        "Over: {what} since {}, after {}. {}",
+        "Over: {what} since {}, after {}{flaps}. {}",
         clock(back, incident.closed_at.unwrap_or(back)),
         span(lasted),
         was(&incident.verdict),
@@ -59,6 +71,11 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
     let mut lines: Vec<String> = admission::ahead(world, incident).into_iter().collect();
     lines.push(format!("Incident {}", incident.id));
     Words { headline, lines }
+}
+
+/// `1 flap`.
+fn flaps_alone(flaps: u32) -> String {
+    format!("{flaps} {}", if flaps == 1 { "flap" } else { "flaps" })
 }
 
 /// The answer as it stands now, in one sentence: for a page, a terminal or a log.
@@ -70,6 +87,7 @@ pub fn sentence(world: &World, verdict: &Verdict) -> String {
     if verdict.cause == Cause::Ok {
         return match verdict.subject.as_vantage() {
             Some(region) => format!("Region {region} sees."),
+            None if verdict.subject == Subject::store() => "Our store takes everything.".to_owned(),
             None => format!("{} is up.", world.subject_name(&verdict.subject)),
         };
     }
@@ -124,7 +142,14 @@ fn capitalised(words: &str) -> String {
 fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
     let since = format!("since {}", clock(onset, verdict.at));
     if let Some(region) = verdict.subject.as_vantage() {
-        return match verdict.failure.as_ref().map(|failure| failure.phase) {
+        let failure = verdict.failure.as_ref();
+        return match failure.map(|failure| failure.phase) {
+            _ if failure.is_some_and(|failure| failure.kind == Kind::NotDelivered) => {
+                format!("It's our probe: region {region} has sent nothing {since}.")
+            }
+            _ if failure.is_some_and(|failure| failure.kind == Kind::Starved) => {
+                format!("It's our probe: region {region} measures late {since}.")
+            }
             Some(Phase::Resolve) => format!("It's our probe: region {region} resolves no names {since}."),
             _ if !verdict.alternatives.is_empty() => {
                 format!(
@@ -133,6 +158,11 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
             }
             _ => format!("It's our probe: region {region} reaches nothing, not even its controls, {since}."),
         };
+    }
+    if verdict.subject == Subject::store() {
+        let why = verdict.failure.as_ref().map_or("", |failure| &failure.detail);
+        let why = why.trim_start_matches("cannot write to the store: ");
+        return format!("It's our own store: nothing has been written {since}: {why}. Judging goes on in memory.");
     }
     let name = world.subject_name(&verdict.subject);
     if verdict.cause == Cause::Probe && verdict.because_of.is_none() {
@@ -194,6 +224,7 @@ fn alternatives(verdict: &Verdict) -> Option<String> {
 /// `It was them.`
 fn was(verdict: &Verdict) -> String {
     match verdict.cause {
+        _ if verdict.subject == Subject::store() => "It was our own store.".to_owned(),
         Cause::Unknown | Cause::Ok => "We could not tell whose fault it was.".to_owned(),
         Cause::Path => {
             format!("It was the path from {}.", join(verdict.regions.iter().map(|region| &**region), "and"))
@@ -216,6 +247,7 @@ const fn as_object(cause: Cause) -> &'static str {
 fn subject_name(world: &World, subject: &Subject) -> String {
     match subject.as_vantage() {
         Some(region) => format!("region {region}"),
+        None if *subject == Subject::store() => "our store".to_owned(),
         None => world.subject_name(subject),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     attribution::{Absorbed, World},
     config::Plan,
     hub::{Course, Turn},
-    incident::{Change, Incidents},
+    incident::{Change, Incidents, News},
     model::{Cause, Incident, Letter, LetterKind, Sighting, Subject, Timestamp, Transition, Verdict},
 };
 use chrono::{DurationRound as _, TimeDelta};
@@ -137,7 +137,8 @@ impl Replay {
         {
             let Some(headline) = headline(&turn, incident) else { continue };
             told.push(&incident.subject);
-            let change = Change { incident: incident.clone(), transition: Transition::None, was: None };
+            let change =
+                Change { incident: incident.clone(), transition: Transition::None, was: None, news: News::Look };
             self.lines.push(Line::of_change(now, &change, &incident.verdict, Some(headline)));
         }
         for verdict in &turn.verdicts {

@@ -24,14 +24,16 @@ impl Store {
         Self::end(writer, written).await
     }
 
-    /// Every incident that is not over, and those with an onset at an instant or later; oldest first.
+    /// Every incident that is not over, and those that began or ended at an instant or later; oldest first.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn incidents(&self, from: Timestamp) -> Result<Vec<Incident>, StoreError> {
         let query = sqlx::query_scalar(
-            "select body from incident where onset >= ? or state in ('suspected', 'open', 'recovering') order by onset, id",
+            "select body from incident
+             where onset >= ? or closed_at >= ? or state in ('suspected', 'open', 'recovering') order by onset, id",
         )
+        .bind(micros(from))
         .bind(micros(from));
         let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
         Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())

@@ -9,6 +9,7 @@ mod incidents;
 mod letters;
 mod open;
 mod resume;
+mod silences;
 mod standing;
 mod trim;
 
@@ -32,6 +33,8 @@ pub struct Store {
     writer: Arc<Mutex<SqliteConnection>>,
     /// Connections that only read; nothing for a store in memory, which lives in the writer's connection alone.
     readers: Option<SqlitePool>,
+    /// The silences as they are in the store, so that judging need not wait for it.
+    silences: Arc<std::sync::RwLock<Arc<Vec<crate::model::Silence>>>>,
     /// Keeps another process from judging and telling on the same store; released when this process ends, however it ends.
     _lock: Option<Arc<std::fs::File>>,
 }

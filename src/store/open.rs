@@ -8,7 +8,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, SqliteConnection, SqlitePool,
     migrate::MigrateError,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -63,7 +63,7 @@ impl Store {
             .min_connections(0)
             .test_before_acquire(false)
             .connect_lazy_with(reading);
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: Some(readers), _lock: Some(Arc::new(lock)) })
+        Self::remembering(writer, Some(readers), Some(Arc::new(lock))).await
     }
 
     async fn open_in_memory() -> Result<Self, StoreError> {
@@ -71,7 +71,17 @@ impl Store {
         let options = SqliteConnectOptions::new().in_memory(true).disable_statement_logging();
         let mut writer = options.connect().await.map_err(|error| StoreError::opening(place(), &error))?;
         TABLES.run(&mut writer).await.map_err(|error| of_migration(place(), &error))?;
-        Ok(Self { writer: Arc::new(Mutex::new(writer)), readers: None, _lock: None })
+        Self::remembering(writer, None, None).await
+    }
+
+    async fn remembering(
+        writer: SqliteConnection,
+        readers: Option<SqlitePool>,
+        lock: Option<Arc<File>>,
+    ) -> Result<Self, StoreError> {
+        let store = Self { writer: Arc::new(Mutex::new(writer)), readers, silences: Arc::default(), _lock: lock };
+        store.recall_silences().await?;
+        Ok(store)
     }
 }
 

@@ -4,6 +4,7 @@
 mod incidents;
 mod instant;
 mod observations;
+mod silences;
 mod verdicts;
 
 use std::{sync::Arc, time::Duration};
@@ -12,16 +13,17 @@ use axum::{
     Json, Router,
     extract::{State, rejection::QueryRejection},
     http::StatusCode,
+    middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{delete, get, post},
 };
 use serde::Serialize;
 
 use self::instant::Instant;
-use super::{Site, health};
+use super::{Site, health, not_from_elsewhere};
 use crate::{
     config::Probe,
-    model::{FeedState, PartyKind, Timestamp},
+    model::{FeedState, PartyKind, Silence, Timestamp},
     store::StoreError,
 };
 
@@ -32,6 +34,11 @@ pub(super) fn routes() -> Router<Site> {
         .route("/verdicts", get(verdicts::show))
         .route("/incidents", get(incidents::show))
         .route("/observations", get(observations::show))
+        .route(
+            "/silences",
+            get(silences::show).merge(post(silences::add).layer(middleware::from_fn(not_from_elsewhere))),
+        )
+        .route("/silences/{id}", delete(silences::end).layer(middleware::from_fn(not_from_elsewhere)))
         .fallback(async || Refused(StatusCode::NOT_FOUND, "there is no such path under /api/v1".to_owned()))
 }
 
@@ -74,17 +81,22 @@ struct Status {
     bad: Vec<String>,
     /// What the parties' status pages say, of those that have any.
     feeds: Vec<FeedState>,
+    /// What people do not want to hear of now.
+    silences: Vec<Silence>,
 }
 
 async fn status(State(site): State<Site>) -> Json<Status> {
     let plan = site.given.plan.borrow().clone();
     let reason = health::why_not(&site).await;
+    let now = chrono::Utc::now();
+    let silences = site.given.store.silences();
     let view = site.given.view.borrow();
     let judged = view.verdicts.iter().zip(&view.sentences);
     Json(Status {
         judged_at: view.at,
         bad: judged.filter(|(verdict, _)| verdict.is_bad()).map(|(_, sentence)| sentence.clone()).collect(),
         feeds: view.feeds.clone(),
+        silences: silences.iter().filter(|silence| silence.is_in_force(now)).cloned().collect(),
         version: env!("CARGO_PKG_VERSION"),
         config: Arc::clone(&plan.hash),
         region: Arc::clone(&plan.vantage.region),

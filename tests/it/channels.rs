@@ -75,7 +75,8 @@ fn a_bot_says_one_message_and_edits_it() {
     slack.shows("reply", |slack| slack.thread(&opened).len() == 1);
     all_sent(&hub);
     let messages = slack.messages();
-    assert_eq!((messages.len(), messages[0].edits), (1, 1), "{messages:#?}");
+    // That it recovers is shown, and that it is over is said as well.
+    assert_eq!((messages.len(), messages[0].edits), (1, 2), "{messages:#?}");
     assert!(slack.thread(&opened)[0].text.starts_with("Over: "), "{:#?}", slack.thread(&opened));
     assert_eq!(slack.calls("conversations").len(), 0, "nobody looks without a doubt");
     hub.stop();

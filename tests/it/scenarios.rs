@@ -11,12 +11,13 @@ use std::{
 use serde::Deserialize;
 use usoryou::{
     attribution::{Judge, World, WorldParty, WorldProbe},
+    hub::Ourselves,
     incident::{self, Incidents, Policy},
     model::{
-        Cause, Connection, Failure, Incident, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Sighting,
-        Subject, Timestamp, Vantage, Verdict, observation_id, round_of,
+        Cause, Connection, Failure, Incident, Kind, Observation, Outcome, PartyKind, Phase, PhaseTimes, Severity,
+        Sighting, Silence, Subject, Timestamp, Vantage, Verdict, observation_id, round_of,
     },
-    notify::{self, Audience, Habits, Hears},
+    notify::{self, Audience, Habits, Hears, words},
 };
 
 #[derive(Deserialize)]
@@ -35,8 +36,17 @@ struct Scenario {
     verdicts: Vec<Expected>,
     /// Every headline, in order; seconds since the beginning in front: `70 It's them: …`.
     messages: Vec<String>,
+    /// What a message that is edited in place shows meanwhile; told only where it is written down.
+    looks: Option<Vec<String>>,
     #[serde(default)]
     maintenance: Vec<Planned>,
+    #[serde(default)]
+    silences: Vec<Silenced>,
+    store_fails: Option<StoreFails>,
+    /// Severities that are told; those that page where nothing is said.
+    severity: Option<Vec<Severity>>,
+    /// Seconds.
+    remind_every: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +81,7 @@ struct Fault {
     regions: Option<Vec<Arc<str>>>,
     from: i64,
     until: i64,
-    /// `PHASE KIND`, `degraded`, `inconclusive` or `silent`.
+    /// `PHASE KIND`, `degraded`, `inconclusive`, `late` or `silent`.
     is: String,
 }
 
@@ -96,6 +106,45 @@ struct Planned {
     until: i64,
     note: Arc<str>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Silenced {
+    party: Arc<str>,
+    region: Option<Arc<str>>,
+    from: i64,
+    until: i64,
+    by: Arc<str>,
+    why: Arc<str>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreFails {
+    from: i64,
+    until: i64,
+    why: String,
+}
+
+impl Silenced {
+    fn silence(&self) -> Silence {
+        let at = |second| beginning() + chrono::Duration::seconds(second);
+        Silence {
+            id: "s-1".into(),
+            party: self.party.clone(),
+            product: None,
+            cause: None,
+            region: self.region.clone(),
+            by: self.by.clone(),
+            why: self.why.clone(),
+            from: at(self.from),
+            until: at(self.until),
+        }
+    }
+}
+
+/// What was judged at which second, every headline that was told, and every one that was only edited in.
+type Played = (Vec<(i64, Verdict)>, Vec<String>, Vec<String>);
 
 fn word<T: serde::de::DeserializeOwned>(word: &str) -> T {
     serde_json::from_value(serde_json::Value::String(word.to_owned())).unwrap()
@@ -143,6 +192,7 @@ impl Scenario {
         let (outcome, failure) = match fault.map(|fault| &*fault.is) {
             None => (Outcome::Up, None),
             Some("silent") => return None,
+            Some("late") => (Outcome::Up, None),
             Some("degraded") => (Outcome::Degraded, None),
             Some("inconclusive") => (Outcome::Inconclusive, Some(Failure::new(Phase::Connect, Kind::Starved, ""))),
             Some(what) => {
@@ -167,7 +217,9 @@ impl Scenario {
             node: vantage.node,
             round,
             scheduled_at: at,
-            started_at: None,
+            started_at: Some(
+                at + chrono::Duration::seconds(if fault.is_some_and(|one| one.is == "late") { 8 } else { 0 }),
+            ),
             outcome,
             failure,
             phases,
@@ -187,35 +239,49 @@ impl Scenario {
         })
     }
 
-    /// Plays the story and says what was judged at the seconds asked for, and every headline.
-    fn play(&self) -> (Vec<(i64, Verdict)>, Vec<String>) {
+    /// Plays the story.
+    fn play(&self) -> Played {
         let (world, mut judge, mut incidents) = (self.world(), Judge::new(self.world()), Incidents::default());
-        let routes = [Hears::all("support")];
-        let (mut judged, mut headlines) = (vec![], vec![]);
+        let mut ourselves = Ourselves::default();
+        let mut routes = [Hears::all("support")];
+        if let Some(severities) = &self.severity {
+            routes[0].severities.clone_from(severities);
+        }
+        let silences: Vec<Silence> = self.silences.iter().map(Silenced::silence).collect();
+        let habits = Habits { remind_every: self.remind_every.map(Duration::from_secs), ..Habits::default() };
+        let (mut judged, mut headlines, mut looks) = (vec![], vec![], vec![]);
         for second in 0..self.lasts {
             let now = beginning() + chrono::Duration::seconds(second);
             for seen in self.seen(second) {
                 judge.absorb(&Sighting::from(&seen), now);
+                ourselves.absorb(&world, &Sighting::from(&seen), now);
             }
-            let verdicts = judge.judge(now);
+            let mut verdicts = judge.judge(now);
+            let store_fails = self.store_fails.as_ref().filter(|fails| (fails.from..fails.until).contains(&second));
+            ourselves.note_store(store_fails.map(|fails| &*fails.why), now);
+            ourselves.judge(&mut verdicts, now);
             let step = incident::step(&incidents, &verdicts, Policy { open_after: 3, close_after: 5 }, now);
             incidents = step.incidents;
             let muted = |incident: &Incident| {
                 let party = &incident.subject.party;
                 let covers = |one: &&Planned| one.party == *party && (one.from..one.until).contains(&second);
-                self.maintenance.iter().find(covers).map(|one| format!("planned window ({})", one.note))
+                let planned = self.maintenance.iter().find(covers).map(|one| format!("planned window ({})", one.note));
+                planned.or_else(|| words::silenced(&silences, incident, now))
             };
-            let audience = Audience { world: &world, routes: &routes, muted: &muted, habits: Habits::default() };
+            let audience = Audience { world: &world, routes: &routes, muted: &muted, edits: &|_| true, habits };
             let planned = notify::plan(&step.changes, &incidents, &audience, now);
             planned.amended.iter().for_each(|incident| incidents.amend(incident));
-            headlines.extend(planned.letters.iter().map(|letter| format!("{second} {}", letter.headline)));
+            for letter in &planned.letters {
+                let said = format!("{second} {}", letter.headline);
+                if letter.edits { looks.push(said) } else { headlines.push(said) }
+            }
             judged.extend(verdicts.into_iter().map(|verdict| (second, verdict)));
         }
-        (judged, headlines)
+        (judged, headlines, looks)
     }
 
     fn check(&self) -> Result<(), String> {
-        let (judged, headlines) = self.play();
+        let (judged, headlines, looks) = self.play();
         for expected in &self.verdicts {
             let found =
                 judged.iter().find(|(at, verdict)| *at == expected.at && verdict.subject.to_string() == expected.of);
@@ -228,6 +294,9 @@ impl Scenario {
                 headlines.join("\n  "),
                 self.messages.join("\n  ")
             ));
+        }
+        if let Some(expected) = self.looks.as_ref().filter(|expected| **expected != looks) {
+            return Err(format!("looks:\n  {}\nexpected:\n  {}", looks.join("\n  "), expected.join("\n  ")));
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use usoryou::{
     model::{
-        Cause, Delivered, Doubt, Incident, IncidentState, Letter, Observation, Repeat, Severity, Subject, Verdict,
+        Cause, Delivered, Doubt, Incident, IncidentState, Letter, Observation, Repeat, Severity, Silence, Subject,
+        Verdict,
     },
     store::{Claimed, Mark, Next, Store, StoreError, Wanted},
 };
@@ -85,6 +86,29 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
     }
 }
 
+async fn silences_are_kept_and_ended(store: &Store) {
+    let wish = |party: &str, until| Silence {
+        id: "".into(),
+        party: party.into(),
+        product: None,
+        cause: Some(Cause::Them),
+        region: None,
+        by: "anna".into(),
+        why: "they know".into(),
+        from: at(0),
+        until: at(until),
+    };
+    let first = store.add_silence(wish("a", 100)).await.unwrap();
+    let second = store.add_silence(wish("b", 200)).await.unwrap();
+    assert_eq!((&*first.id, &*second.id), ("s-1", "s-2"));
+    assert_eq!(*store.silences(), [first.clone(), second]);
+    let ended = store.end_silence("s-1", at(50)).await.unwrap().unwrap();
+    assert_eq!((ended.until, store.silences()[0].until), (at(50), at(50)));
+    assert_eq!(store.end_silence("s-1", at(50)).await.unwrap(), None, "it is over");
+    assert_eq!(store.end_silence("s-9", at(50)).await.unwrap(), None);
+    assert_eq!(store.end_silence("'; drop", at(50)).await.unwrap(), None);
+}
+
 async fn claimed(store: &Store, channel: &str, second: i64) -> Claimed {
     match store.claim(channel, at(second)).await.unwrap() {
         Next::Letter(claimed) => *claimed,
@@ -136,7 +160,8 @@ async fn incidents_and_letters_are_written_together(store: &Store) {
     assert_eq!(store.letters(&open.id).await.unwrap().len(), 1, "a letter is posted once");
     let closed = incident(&open.id, IncidentState::Closed, 100);
     store.apply(std::slice::from_ref(&closed), &[], &[]).await.unwrap();
-    assert_eq!(store.incidents(at(101)).await.unwrap(), []);
+    assert_eq!(store.incidents(at(161)).await.unwrap(), [], "what began and ended before");
+    assert_eq!(store.incidents(at(160)).await.unwrap(), std::slice::from_ref(&closed), "what ended only then");
     assert_eq!(store.incidents(at(100)).await.unwrap(), [closed]);
     let first = claimed(store, "one", 0).await;
     store.delivered(&first, &Delivered::Taken, at(0), at(0)).await.unwrap();
@@ -337,6 +362,7 @@ async fn history_is_cut_by_age_and_by_size(store: &Store) {
 async fn contract(store: &Store) {
     facts_are_kept_once_and_found(store).await;
     incidents_and_letters_are_written_together(store).await;
+    silences_are_kept_and_ended(store).await;
     letters_keep_their_order_and_their_pauses(store).await;
     letters_survive_a_death_at_any_point(store).await;
     what_a_channel_can_do_decides_what_becomes_of_doubt(store).await;

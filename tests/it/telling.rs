@@ -231,9 +231,14 @@ fn killed_at_any_point_it_tells_each_change_exactly_once() {
     }
     let shown = slack.messages();
     for (index, message) in shown.iter().enumerate() {
-        let (beginning, incident) = (["It's them: Firebase", "Over: Firebase"][index % 2], index / 2 + 1);
-        assert!(message.headline().starts_with(beginning), "{shown:#?}");
-        assert!(message.text.ends_with(&format!("-firebase-{incident}")), "{shown:#?}");
+        // What is back within half an hour is the same incident.
+        let beginning = match index {
+            0 => "It's them: Firebase".to_owned(),
+            _ if index % 2 == 1 => "Over: Firebase".to_owned(),
+            _ => format!("Again ({} time since ", ["1st", "2nd", "3rd"][index / 2]),
+        };
+        assert!(message.headline().starts_with(&beginning), "{shown:#?}");
+        assert!(message.text.ends_with("-firebase-1"), "{shown:#?}");
     }
     assert!(!log.contains(Slack::SECRET), "the webhook is in the log:\n{log}");
 }
@@ -325,4 +330,63 @@ fn refusal(directory: &Path, store: &str) -> String {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     said.trim().trim_start_matches("usoryou: ").trim_start_matches("error: ").to_owned()
+}
+
+/// Runs `usoryou silence` against a program under way: exit code, stdout, stderr.
+fn silence(program: &Program, directory: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let hub = format!("http://{}", program.address);
+    let output = usoryou(directory).arg("silence").args(arguments).args(["--hub", &hub]).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn what_a_person_silenced_is_a_note_and_is_told_when_it_outlasts_that() {
+    let (provider, control, slack) = (Target::start(), Target::start(), Slack::start());
+    let directory = home(&provider, &control, &slack);
+    let program = Program::start(directory.path());
+    let run = |arguments: &[&str]| silence(&program, directory.path(), arguments);
+    let wish = ["add", "firebase", "--for", "1h", "--why", "they know", "--by", "anna"];
+    let (code, said, _) = run(&wish);
+    assert_eq!(code, 0);
+    assert!(said.starts_with("s-1  firebase, until 20") && said.ends_with(" UTC, by anna: they know\n"), "{said}");
+    provider.broken.store(true, SeqCst);
+    let open = eventually("the incident", || {
+        let (_, page) = program.get("/api/v1/incidents?state=open");
+        let open: serde_json::Value = serde_json::from_str(&page).unwrap();
+        if open[0]["note"].is_string() { Ok(open) } else { Err(page) }
+    });
+    assert!(open[0]["note"].as_str().unwrap().starts_with("nobody was told: silenced by anna until "), "{open}");
+    assert_eq!((&open[0]["severity"], &open[0]["history"][1]["transition"]), (&"critical".into(), &"opened".into()));
+    std::thread::sleep(Duration::from_millis(600));
+    assert_eq!(slack.messages().len(), 0);
+    assert!(program.get("/api/v1/status").1.contains("\"why\":\"they know\""));
+    assert_eq!(run(&["list"]).1, said);
+    assert_eq!(run(&["remove", "s-1"]).0, 0);
+    let told = slack.shows(1)[0].clone();
+    assert!(told.text.contains("\nNote: not told before: silenced by anna until "), "{told:#?}");
+    assert_eq!(run(&["list"]).1, "nothing is silenced\n");
+    let mistakes: [(&[&str], &str); 5] = [
+        (&["remove", "s-1"], "usoryou: there is no such silence, or it is over\n"),
+        (&["remove", "../x"], "usoryou: a silence has an id such as s-1; `usoryou silence list` shows them\n"),
+        (
+            &["add", "fire", "--for", "1h", "--why", "x", "--by", "x"],
+            "usoryou: there is no party named `fire`; known here: firebase, internet\n",
+        ),
+        (
+            &["add", "firebase/x", "--for", "1h", "--why", "x", "--by", "x"],
+            "usoryou: `firebase` has no product named `x`\n",
+        ),
+        (
+            &["add", "firebase", "--for", "91d", "--why", "x", "--by", "x"],
+            "usoryou: a silence lasts longer than nothing, and at most 90d\n",
+        ),
+    ];
+    for (arguments, expected) in mistakes {
+        let (code, _, said) = run(arguments);
+        assert_eq!((code, &*said), (2, expected), "{arguments:?}");
+    }
+    kill(program);
+    let nobody = usoryou(directory.path()).args(["silence", "list", "--hub", "http://127.0.0.1:1"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(3), "{nobody:?}");
 }

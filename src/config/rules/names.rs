@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Facts;
-use crate::config::{decode::shown_key, fault::Fault, wrong::shortened};
+use crate::{
+    config::{decode::shown_key, fault::Fault, wrong::shortened},
+    model::Subject,
+};
 
 pub(super) fn names(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let parties = facts.file.parties.iter().flatten().map(|(key, party)| (key, party.id));
@@ -17,6 +20,18 @@ pub(super) fn names(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let values = values.chain(facts.probes().flat_map(|probe| probe.value.name.iter().chain(&probe.value.product)));
     for name in values.filter(|name| !is_name(&name.value)) {
         faults.push(bad_name(facts.tree.place(name.id), facts.tree.shown(name.id, &name.value)));
+    }
+    // What is wrong with us as observers is told under these names.
+    if let Some((_, party)) = facts.file.parties.iter().flatten().find(|(key, _)| *key == Subject::OBSERVER) {
+        let at = facts.tree.node(party.id).key_span.clone().unwrap_or_else(|| facts.tree.place(party.id));
+        faults.push(Fault::error(at, format!("`{}` is the name of the observer itself", Subject::OBSERVER)));
+    }
+    if let Some(region) = vantage.region.as_ref().filter(|region| region.value == Subject::STORE) {
+        let at = facts.tree.place(region.id);
+        faults.push(Fault::error(
+            at,
+            format!("no region can be named `{}`: it stands for our own store", Subject::STORE),
+        ));
     }
 }
 

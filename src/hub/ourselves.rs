@@ -1,0 +1,223 @@
+//! What is wrong with us as observers: a region that sends nothing, one that measures late, a store that takes nothing.
+//! Verdicts like any other, so that they become incidents like any other. Pure, `now` is an argument; must not know how
+//! observations travel or how anything is written.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    attribution::World,
+    incident::Incidents,
+    model::{Cause, Failure, Kind, Outcome, Phase, Sighting, Subject, Timestamp, Verdict},
+};
+
+/// A region is not missed sooner than this, however short its intervals are.
+const MISSED_AFTER: Duration = Duration::from_mins(1);
+/// A region that has sent nothing for so long is not expected to any more.
+const EXPECTED_FOR: Duration = Duration::from_hours(24);
+/// An observation older than this tells that its region was there then, not that it is there now.
+const FRESH: Duration = Duration::from_mins(10);
+/// A store must have failed for so long before it is said.
+const FAILING_FOR: Duration = Duration::from_secs(30);
+/// For how long a store that failed is said to be well again.
+const WELL_FOR: Duration = Duration::from_mins(15);
+/// Less lateness than this is nobody's concern.
+const LATE: Duration = Duration::from_millis(500);
+/// Lateness is counted in slots of this many seconds …
+const SLOT: i64 = 10;
+/// … and so many of them are looked at …
+const SLOTS: usize = 6;
+/// … of which so many must have something late.
+const LATE_SLOTS: usize = 3;
+
+/// What is known of ourselves.
+#[derive(Debug, Default)]
+pub struct Ourselves {
+    regions: BTreeMap<Arc<str>, Heard>,
+    store: Option<Standing>,
+}
+
+/// What was heard of a region.
+#[derive(Debug)]
+struct Heard {
+    last: Timestamp,
+    /// The shortest of its probes'.
+    interval: Duration,
+    slots: [Slot; SLOTS],
+}
+
+/// How punctual a region was in some seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    number: i64,
+    looks: u32,
+    late: u32,
+}
+
+/// How the store stands, since when, and why.
+#[derive(Debug)]
+struct Standing {
+    failing: Option<String>,
+    since: Timestamp,
+}
+
+impl Ourselves {
+    /// Goes on from these incidents: a region that was missing before a restart is still expected.
+    #[must_use]
+    pub fn resume(incidents: &Incidents) -> Self {
+        let mut ourselves = Self::default();
+        for incident in incidents.current() {
+            if let Some(region) = incident.subject.as_vantage() {
+                let heard = Heard { last: incident.onset, interval: MISSED_AFTER / 3, slots: Default::default() };
+                ourselves.regions.insert(region.clone(), heard);
+            } else if incident.subject == Subject::store() {
+                ourselves.store = Some(Standing { failing: None, since: incident.onset });
+            }
+        }
+        ourselves
+    }
+
+    /// Takes note of an observation.
+    pub fn absorb(&mut self, world: &World, seen: &Sighting<'_>, now: Timestamp) {
+        let Some(probe) = world.probes.get(seen.probe) else { return };
+        let at = if seen.scheduled_at + FRESH < now { seen.scheduled_at } else { now };
+        if !self.regions.contains_key(seen.region) {
+            let heard = Heard { last: at, interval: probe.interval, slots: Default::default() };
+            self.regions.insert(seen.region.into(), heard);
+        }
+        let Some(heard) = self.regions.get_mut(seen.region) else { return };
+        heard.last = heard.last.max(at);
+        heard.interval = heard.interval.min(probe.interval);
+        let lateness = seen.started_at.and_then(|started| (started - seen.scheduled_at).to_std().ok());
+        let starved =
+            seen.outcome == Outcome::Inconclusive && seen.failure.is_some_and(|(_, kind)| kind == Kind::Starved);
+        heard.count(seen.scheduled_at, starved || lateness.is_some_and(|late| late > LATE.max(probe.interval / 2)));
+    }
+
+    /// Takes note of how the store is: why it cannot be written to, when it cannot.
+    pub fn note_store(&mut self, failing: Option<&str>, now: Timestamp) {
+        match (&mut self.store, failing) {
+            (None, None) => {}
+            (Some(store), failing) if store.failing.is_some() == failing.is_some() => {
+                store.failing = failing.map(str::to_owned);
+            }
+            (store, failing) => *store = Some(Standing { failing: failing.map(str::to_owned), since: now }),
+        }
+        if self.store.as_ref().is_some_and(|store| store.failing.is_none() && store.since + WELL_FOR < now) {
+            self.store = None;
+        }
+    }
+
+    /// Adds what is wrong with us to what was judged, in the place of what was judged of the same region.
+    pub fn judge(&mut self, verdicts: &mut Vec<Verdict>, now: Timestamp) {
+        self.regions.retain(|_, heard| heard.last + EXPECTED_FOR > now);
+        let silent = |heard: &Heard| heard.last + MISSED_AFTER.max(heard.interval * 3) < now;
+        let reporting = self.regions.values().filter(|heard| !silent(heard)).count();
+        let mut ours = Vec::new();
+        for (region, heard) in &self.regions {
+            if silent(heard) && reporting > 0 {
+                ours.push(missing(region, heard, reporting, now));
+            } else if let Some((late, looks, since)) = heard.lateness(now) {
+                ours.push(late_region(region, heard, (late, looks), since, now));
+            }
+        }
+        ours.extend(self.store.as_ref().and_then(|store| of_store(store, now)));
+        for verdict in ours {
+            match verdicts.iter_mut().find(|other| other.subject == verdict.subject) {
+                // A region that cannot see at all is told so already.
+                Some(other) if other.cause == Cause::Probe && other.has_evidence() => {}
+                Some(other) => *other = verdict,
+                None => verdicts.push(verdict),
+            }
+        }
+    }
+}
+
+impl Heard {
+    fn count(&mut self, at: Timestamp, late: bool) {
+        let number = at.timestamp().div_euclid(SLOT);
+        let Ok(place) = usize::try_from(number.rem_euclid(SLOTS as i64)) else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        if slot.number < number {
+            *slot = Slot { number, ..Slot::default() };
+        }
+        if slot.number == number {
+            slot.looks += 1;
+            slot.late += u32::from(late);
+        }
+    }
+
+    /// How many of how many looks were late, and since when, when that is most of them for several rounds.
+    fn lateness(&self, now: Timestamp) -> Option<(u32, u32, Timestamp)> {
+        let newest = now.timestamp().div_euclid(SLOT);
+        let fresh = || self.slots.iter().filter(|slot| slot.number + (SLOTS as i64) > newest);
+        let (looks, late) = fresh().fold((0, 0), |(looks, late), slot| (looks + slot.looks, late + slot.late));
+        let slots = fresh().filter(|slot| slot.late > 0).count();
+        let first = fresh().filter(|slot| slot.late > 0).map(|slot| slot.number).min()?;
+        let since = Timestamp::from_timestamp(first * SLOT, 0)?;
+        (slots >= LATE_SLOTS && late * 2 >= looks).then_some((late, looks, since))
+    }
+}
+
+fn missing(region: &Arc<str>, heard: &Heard, reporting: usize, now: Timestamp) -> Verdict {
+    let others = if reporting == 1 {
+        "One other region still reports.".to_owned()
+    } else {
+        format!("{reporting} other regions still report.")
+    };
+    let failure = Failure::new(Phase::Exchange, Kind::NotDelivered, "");
+    Verdict {
+        onset: Some(heard.last),
+        evidence: vec![others],
+        ..bad(Subject::vantage(region), Some(region), failure, now)
+    }
+}
+
+fn late_region(
+    region: &Arc<str>,
+    heard: &Heard,
+    (late, looks): (u32, u32),
+    since: Timestamp,
+    now: Timestamp,
+) -> Verdict {
+    let failure = Failure::new(Phase::Exchange, Kind::Starved, "");
+    let evidence = vec![format!("{late} of its last {looks} looks began late or were starved.")];
+    let mut verdict = bad(Subject::vantage(region), Some(region), failure, now);
+    verdict.onset = Some(since);
+    verdict.evidence = evidence;
+    verdict.round = crate::model::round_of(now, heard.interval);
+    verdict
+}
+
+fn of_store(store: &Standing, now: Timestamp) -> Option<Verdict> {
+    let Some(why) = &store.failing else {
+        let well = Failure::new(Phase::Exchange, Kind::Internal, "");
+        let verdict = bad(Subject::store(), None, well, now);
+        return Some(Verdict { cause: Cause::Ok, failure: None, onset: Some(store.since), ..verdict });
+    };
+    if store.since + FAILING_FOR > now {
+        return None;
+    }
+    let failure = Failure::new(Phase::Exchange, Kind::Internal, why.clone());
+    Some(Verdict { onset: Some(store.since), ..bad(Subject::store(), None, failure, now) })
+}
+
+fn bad(subject: Subject, region: Option<&Arc<str>>, failure: Failure, now: Timestamp) -> Verdict {
+    Verdict {
+        subject,
+        at: now,
+        cause: Cause::Probe,
+        degraded: false,
+        regions: region.into_iter().cloned().collect(),
+        regions_seen: 1,
+        failure: Some(failure),
+        onset: None,
+        confidence: 0.95,
+        alternatives: vec![],
+        because_of: None,
+        evidence: vec![],
+        page_says: None,
+        people_notice: None,
+        // How long it has been so was counted before it was said.
+        round: now.timestamp(),
+    }
+}

@@ -1,0 +1,51 @@
+//! The rules by which an incident opens, closes and changes its mind: one small function each.
+
+use std::time::Duration;
+
+use super::Policy;
+use crate::model::{Incident, Severity, Timestamp, Turning, Verdict};
+
+/// What comes back within this time after its end is the same incident.
+pub(super) const SAME_WITHIN: Duration = Duration::from_mins(30);
+/// From so many flaps on it is called flapping.
+pub(super) const FLAPPING: u32 = 3;
+/// Rounds for which another cause must hold before it is told.
+const HELD: u32 = 2;
+/// An incident that flaps must hold still for longer before it is over, up to so many times.
+const MOST_PATIENCE: u32 = 5;
+
+/// Whether a suspicion is to be told. `verdict` is the newest one, bad, and already counted.
+pub(super) const fn ready_to_open(incident: &Incident, _verdict: &Verdict, policy: Policy) -> bool {
+    incident.bad_rounds >= policy.open_after
+}
+
+/// Whether an incident is over. `verdict` is the newest one, good, and already counted.
+pub(super) fn ready_to_close(incident: &Incident, _verdict: &Verdict, policy: Policy) -> bool {
+    let patience = (1 + incident.flaps).min(MOST_PATIENCE);
+    incident.good_rounds >= policy.close_after.saturating_mul(patience)
+}
+
+/// Whether another cause or severity has held for long enough to be told. What nobody was told of, because it was only
+/// slow, becomes a page by the rule by which any other does; a cause that was taken back before must hold for longer.
+pub(super) fn has_turned(incident: &Incident, turning: Turning, verdict: &Verdict, policy: Policy) -> bool {
+    if incident.severity == Severity::Degraded {
+        let counted = Incident { bad_rounds: turning.rounds, ..incident.clone() };
+        return ready_to_open(&counted, verdict, policy);
+    }
+    let turned = incident.history.iter().filter(|moment| moment.was.is_some()).count();
+    turning.rounds >= HELD << turned.min(5)
+}
+
+/// Whether a suspicion is an incident that seemed to be over. What was down and is only slow now is another one.
+pub(super) fn is_same_again(closed: &Incident, suspicion: &Incident) -> bool {
+    let slow = |incident: &Incident| incident.severity == Severity::Degraded;
+    let ended = closed.closed_at.unwrap_or(closed.onset);
+    ended + SAME_WITHIN >= suspicion.onset && (slow(closed) || !slow(suspicion))
+}
+
+/// Whether a closed incident need not be remembered any more: nothing that begins now can be the same.
+pub(super) fn is_forgotten(closed: &Incident, now: Timestamp) -> bool {
+    // A suspicion takes a while to open, and counts from its onset.
+    let ended = closed.closed_at.unwrap_or(closed.onset);
+    ended + SAME_WITHIN * 2 < now
+}

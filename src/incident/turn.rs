@@ -1,0 +1,46 @@
+//! How an incident becomes another than it was: another cause or severity, or open again.
+
+use super::{News, Policy, rules};
+use crate::model::{Cause, Incident, IncidentState, Timestamp, Turning, Verdict};
+
+/// What another verdict means for an open incident: nothing until it has held for a while.
+pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -> (Option<Cause>, Option<News>) {
+    let (cause, severity) = (verdict.cause, verdict.severity());
+    // What was known is not unknown because it cannot be seen for a moment.
+    if cause == Cause::Unknown || (cause, severity) == (incident.cause, incident.severity) {
+        incident.turning = None;
+        return (None, None);
+    }
+    let before = incident.turning.filter(|turning| (turning.cause, turning.severity) == (cause, severity));
+    let turning = Turning { cause, severity, rounds: before.map_or(0, |turning| turning.rounds) + 1 };
+    incident.turning = Some(turning);
+    if !rules::has_turned(incident, turning, verdict, policy) {
+        return (None, None);
+    }
+    let was = (incident.cause != cause).then_some(incident.cause);
+    let news = if severity > incident.severity { News::Severity } else { News::Cause };
+    incident.turning = None;
+    incident.cause = cause;
+    incident.severity = severity;
+    incident.verdict = verdict.clone();
+    (was, Some(news))
+}
+
+/// An incident that seemed to be over, with what the suspicion that it is back has brought.
+pub(super) fn again(closed: Incident, suspicion: Incident, now: Timestamp) -> Incident {
+    Incident {
+        state: IncidentState::Open,
+        opened_at: closed.opened_at.or(Some(now)),
+        recovered_at: None,
+        closed_at: None,
+        owed: None,
+        cause: suspicion.cause,
+        severity: suspicion.severity,
+        verdict: suspicion.verdict,
+        round: suspicion.round,
+        bad_rounds: suspicion.bad_rounds,
+        good_rounds: 0,
+        flaps: closed.flaps + 1,
+        ..closed
+    }
+}

@@ -1,0 +1,135 @@
+//! What is told together: many that open at once are one message, and so are their ends.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{Desk, Saying, Word};
+use crate::model::{Digest, Incident, IncidentState, Severity, Transition};
+
+/// Incidents that open within this time of each other open at once.
+const AT_ONCE: Duration = Duration::from_mins(1);
+/// How long a message waits for others that are about to open, when many seem to.
+pub(super) const GATHER: Duration = Duration::from_secs(10);
+/// How long the end of one waits for the others that were told with it.
+const END_TOGETHER: Duration = Duration::from_mins(1);
+
+impl Desk<'_> {
+    /// Openings that need not wait for others any more.
+    pub(super) fn tell_openings(&mut self) {
+        let is_owed = |one: &&Incident| one.owed.is_some_and(|owed| owed.word == Transition::Opened);
+        let mut owed: Vec<&Incident> = self.known.values().filter(is_owed).collect();
+        owed.sort_by_key(|incident| (incident.onset, incident.id.clone()));
+        let Some(first) = owed.first() else { return };
+        let crowd: Vec<&Incident> = self.known.values().filter(|incident| self.is_of_the_crowd(incident)).collect();
+        let is_crowd = crowd.len() >= self.audience.habits.digest_from;
+        let since = owed.iter().filter_map(|incident| incident.owed).map(|owed| owed.since).min().unwrap_or(self.now);
+        let others_come = crowd.iter().any(|incident| incident.state == IncidentState::Suspected);
+        if is_crowd && others_come && since + GATHER > self.now {
+            return;
+        }
+        let leader = self.recent_leader().unwrap_or_else(|| first.id.clone());
+        let mut heard: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        for incident in &owed {
+            for route in self.audience.routes.iter().filter(|route| route.of(incident)) {
+                let ids = heard.entry(route.channel.clone()).or_default();
+                if !ids.contains(&incident.id) {
+                    ids.push(incident.id.clone());
+                }
+            }
+        }
+        let all: Vec<Arc<str>> = owed.iter().map(|incident| incident.id.clone()).collect();
+        for (channel, ids) in heard {
+            let joins = self.is_told_of(&leader, &channel);
+            let together = is_crowd && (joins || ids.len() > 1);
+            self.open(&channel, &ids, together.then_some((&leader, joins)));
+        }
+        for id in all {
+            let now = self.now;
+            self.amend(&id, |incident| {
+                incident.owed = None;
+                if std::mem::take(&mut incident.muted) {
+                    let note = incident.note.take().unwrap_or_default();
+                    incident.note = Some(note.replacen("nobody was told", "not told before", 1));
+                }
+                incident.told_at = Some(now);
+            });
+        }
+    }
+
+    /// Tells a channel of incidents that have opened: each by itself, or all in a digest, which may have been told before.
+    pub(super) fn open(&mut self, channel: &Arc<str>, ids: &[Arc<str>], digest: Option<(&Arc<str>, bool)>) {
+        for id in ids {
+            self.amend(id, |incident| {
+                if !incident.told.contains(channel) {
+                    incident.told.push(channel.clone());
+                }
+                if let Some((leader, _)) = digest {
+                    let digest = Digest { leader: leader.clone(), channels: Vec::new() };
+                    incident.digest.get_or_insert(digest).channels.push(channel.clone());
+                }
+            });
+            let (thread, joins) = digest.unwrap_or((id, false));
+            self.words.push(Word {
+                channel: channel.clone(),
+                thread: thread.clone(),
+                incident: id.clone(),
+                saying: if joins { Saying::Joining } else { Saying::Opening },
+            });
+        }
+    }
+
+    /// Whether it opens at about the same time as others that page.
+    fn is_of_the_crowd(&self, incident: &Incident) -> bool {
+        let fresh = match incident.state {
+            IncidentState::Suspected => incident.onset + AT_ONCE * 2 > self.now,
+            IncidentState::Closed => false,
+            _ => incident.owed.is_some() || incident.opened_at.is_some_and(|opened| opened + AT_ONCE > self.now),
+        };
+        fresh && incident.severity > Severity::Degraded && (self.audience.muted)(incident).is_none()
+    }
+
+    /// The digest that was told a moment ago.
+    fn recent_leader(&self) -> Option<Arc<str>> {
+        let told = |incident: &&Incident| {
+            !incident.is_over() && incident.opened_at.is_some_and(|opened| opened + AT_ONCE * 2 > self.now)
+        };
+        let digests = self.known.values().filter(told).filter_map(|incident| incident.digest.as_ref());
+        digests.map(|digest| digest.leader.clone()).next()
+    }
+
+    fn is_told_of(&self, leader: &Arc<str>, channel: &Arc<str>) -> bool {
+        self.members(leader, channel).next().is_some()
+    }
+
+    /// The incidents that a channel was told of in a digest.
+    pub(super) fn members(&self, leader: &Arc<str>, channel: &Arc<str>) -> impl Iterator<Item = &Incident> {
+        self.known.values().filter(move |incident| {
+            incident.digest.as_ref().is_some_and(|one| one.leader == *leader && one.channels.contains(channel))
+        })
+    }
+
+    /// Ends that need not wait for the others that were told with them.
+    pub(super) fn tell_endings(&mut self) {
+        let is_owed = |one: &&Incident| one.owed.is_some_and(|owed| owed.word == Transition::Closed);
+        let owed: Vec<Incident> = self.known.values().filter(is_owed).cloned().collect();
+        for incident in &owed {
+            let Some(digest) = &incident.digest else { continue };
+            let mut members =
+                self.known.values().filter(|one| one.digest.as_ref().is_some_and(|d| d.leader == digest.leader));
+            let same = |one: &&Incident| one.digest.as_ref().is_some_and(|other| other.leader == digest.leader);
+            let since = owed.iter().filter(same).filter_map(|one| one.owed).map(|owed| owed.since).min();
+            let all_over = members.all(Incident::is_over);
+            if !all_over && since.is_some_and(|since| since + END_TOGETHER > self.now) {
+                continue;
+            }
+            for channel in &digest.channels {
+                self.words.push(Word {
+                    channel: channel.clone(),
+                    thread: digest.leader.clone(),
+                    incident: incident.id.clone(),
+                    saying: Saying::Ending,
+                });
+            }
+            self.amend(&incident.id, |incident| incident.owed = None);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! From words to letters: what is said in one thread at once is one letter.
+
+use std::sync::Arc;
+
+use super::{Desk, Planned, Saying, together::GATHER};
+use crate::{
+    model::{Incident, LetterKind, Timestamp},
+    notify::{Letter, words},
+};
+
+impl Desk<'_> {
+    /// One letter for all that is said in one thread at once.
+    pub(super) fn write(self) -> Planned {
+        let mut groups: Vec<(Arc<str>, Arc<str>, Saying, Vec<Arc<str>>)> = Vec::new();
+        for word in &self.words {
+            let group = groups.iter_mut().find(|(channel, thread, saying, _)| {
+                (channel, thread, saying) == (&word.channel, &word.thread, &word.saying)
+            });
+            match group {
+                Some((.., ids)) if ids.contains(&word.incident) => {}
+                Some((.., ids)) => ids.push(word.incident.clone()),
+                None => {
+                    groups.push((word.channel.clone(), word.thread.clone(), word.saying, vec![word.incident.clone()]))
+                }
+            }
+        }
+        // What says something shows how it looks, too.
+        let says_more = |channel: &Arc<str>, thread: &Arc<str>| {
+            self.words
+                .iter()
+                .any(|word| word.channel == *channel && word.thread == *thread && word.saying != Saying::Looking)
+        };
+        let letters = groups
+            .iter()
+            .filter(|(channel, thread, saying, _)| *saying != Saying::Looking || !says_more(channel, thread))
+            .filter_map(|(channel, thread, saying, ids)| self.letter(channel, thread, *saying, ids))
+            .collect();
+        let amended = self.amended.iter().filter_map(|id| self.known.get(id).cloned()).collect();
+        Planned { letters, amended }
+    }
+
+    fn letter(&self, channel: &Arc<str>, thread: &Arc<str>, saying: Saying, ids: &[Arc<str>]) -> Option<Letter> {
+        let about: Vec<&Incident> = ids.iter().filter_map(|id| self.known.get(id)).collect();
+        let first = *about.first()?;
+        let mut members: Vec<&Incident> = self.members(thread, channel).collect();
+        members.sort_by_key(|incident| (incident.onset, &incident.id));
+        let world = self.audience.world;
+        let is_digest = !members.is_empty();
+        let text = match saying {
+            Saying::Turning(news, was) => words::turning(world, first, news, was),
+            _ if is_digest => words::many::words(world, saying, &about, &members),
+            Saying::Opening | Saying::Joining => words::opening(world, first),
+            Saying::Ending => words::closing(world, first),
+            Saying::Reminding => words::reminding(world, first, self.now),
+            Saying::Looking => words::looking(world, first),
+        };
+        let ends = saying == Saying::Ending && members.iter().all(|member| member.is_over());
+        let kind = match saying {
+            Saying::Opening => LetterKind::Opened,
+            Saying::Reminding => LetterKind::Reminder,
+            Saying::Ending if ends => LetterKind::Closed,
+            _ => LetterKind::Updated,
+        };
+        let key = match saying {
+            Saying::Opening => format!("{channel}/{thread}/{}", kind.word()),
+            Saying::Looking => format!("{channel}/{thread}/looks-{}", self.now.timestamp_millis()),
+            // Of a digest more than one may turn at once.
+            _ => format!("{channel}/{thread}/{}-{}-{}", kind.word(), first.id, self.now.timestamp_millis()),
+        };
+        let route = self.audience.routes.iter().find(|route| route.channel == *channel && route.of(first));
+        let route = route.or_else(|| self.audience.routes.iter().find(|route| route.channel == *channel));
+        Some(Letter {
+            key,
+            channel: channel.clone(),
+            fallbacks: route.map(|route| route.fallbacks.clone()).unwrap_or_default(),
+            incident: thread.clone(),
+            kind,
+            edits: saying == Saying::Looking,
+            headline: text.headline,
+            lines: text.lines,
+            good_news: saying == Saying::Ending,
+            at: self.happened_at(saying, first),
+            about: if is_digest { members.into_iter().map(without_history).collect() } else { vec![first.clone()] },
+            was: if let Saying::Turning(_, was) = saying { was } else { None },
+        })
+    }
+
+    /// When what a letter says happened: what is told late must say so, and what waited for its silence to end is not late.
+    fn happened_at(&self, saying: Saying, incident: &Incident) -> Timestamp {
+        let held = |at: Timestamp| if at + GATHER * 2 > self.now { at } else { self.now };
+        match saying {
+            Saying::Opening | Saying::Joining => incident.opened_at.map_or(self.now, held),
+            _ => self.now,
+        }
+    }
+}
+
+/// In a digest nobody reads it, and twenty of them are long.
+fn without_history(incident: &Incident) -> Incident {
+    Incident { history: Vec::new(), ..incident.clone() }
+}

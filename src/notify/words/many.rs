@@ -1,0 +1,104 @@
+//! What is said when many fail at once: one message that names each in a line.
+
+use std::time::Duration;
+
+use super::{Words, answer, clock, failing, join, roughly, span, subject_name, was};
+use crate::{
+    attribution::World,
+    model::{Cause, Incident, IncidentState, Timestamp},
+    notify::plan::Saying,
+};
+
+/// Names in a headline; the lines have them all.
+const NAMES: usize = 6;
+/// Lines: more would not be read.
+const LINES: usize = 50;
+
+/// What is said of `about` in a digest of `all`, oldest first.
+#[must_use]
+pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident], all: &[&Incident]) -> Words {
+    let (over, open): (Vec<&Incident>, Vec<&Incident>) = all.iter().copied().partition(|incident| incident.is_over());
+    let onset = all.iter().map(|incident| incident.onset).min().unwrap_or_default();
+    let read_at = all.iter().map(|incident| incident.verdict.at).max().unwrap_or(onset);
+    let since = clock(onset, read_at);
+    let headline = match saying {
+        _ if open.is_empty() => ended(world, &over, onset),
+        Saying::Ending | Saying::Looking if !over.is_empty() => {
+            let back = if over.len() == 1 { "is" } else { "are" };
+            let (gone, left) = (names(world, &over), names(world, &open));
+            format!("{} of {} {back} back: {gone}. Still failing: {left}.", over.len(), all.len())
+        }
+        Saying::Joining => {
+            let more = names(world, about);
+            format!("{} more fail, {} at once since {since}: {more}. {}", about.len(), open.len(), whose(&open))
+        }
+        Saying::Reminding => {
+            let lasted = roughly(lasted(onset, read_at));
+            format!("Still down after {lasted}, {} at once: {}. {}", open.len(), names(world, &open), whose(&open))
+        }
+        _ => format!("{} fail at once since {since}: {}. {}", open.len(), names(world, &open), whose(&open)),
+    };
+    let mut lines: Vec<String> = open.iter().chain(&over).take(LINES).map(|incident| line(world, incident)).collect();
+    if all.len() > LINES {
+        lines.push(format!("and {} more", all.len() - LINES));
+    }
+    Words { headline, lines }
+}
+
+fn ended(world: &World, over: &[&Incident], onset: Timestamp) -> String {
+    let back = over.iter().filter_map(|incident| incident.recovered_at.or(incident.closed_at)).max().unwrap_or(onset);
+    let read_at = over.iter().filter_map(|incident| incident.closed_at).max().unwrap_or(back);
+    let (since, lasted) = (clock(back, read_at), span(lasted(onset, back)));
+    format!("Over: all {} are back since {since}, after {lasted}: {}.", over.len(), names(world, over))
+}
+
+/// One incident in a line.
+fn line(world: &World, incident: &Incident) -> String {
+    let name = subject_name(world, &incident.subject);
+    if incident.is_over() || incident.state == IncidentState::Recovering {
+        let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.verdict.at);
+        let lasted = span(lasted(incident.onset, back));
+        return format!("{name}: back since {}, after {lasted}. {}", clock(back, back), was(&incident.verdict));
+    }
+    let mut said = vec![answer(world, &incident.verdict, incident.onset)];
+    said.extend(failing(&incident.verdict));
+    said.join(" ")
+}
+
+/// `Firebase auth, Firebase realtime-database and 3 more`.
+fn names(world: &World, incidents: &[&Incident]) -> String {
+    // One that is left over is as short as saying so.
+    let named = if incidents.len() == NAMES + 1 { incidents.len() } else { NAMES };
+    let mut names: Vec<String> =
+        incidents.iter().take(named).map(|incident| subject_name(world, &incident.subject)).collect();
+    if incidents.len() > named {
+        names.push(format!("{} more", incidents.len() - named));
+    }
+    join(names.iter().map(String::as_str), "and")
+}
+
+/// Whose fault, when it is all the same; otherwise how many each.
+fn whose(incidents: &[&Incident]) -> String {
+    let of = |cause: Cause| incidents.iter().filter(|incident| incident.cause == cause).count();
+    let counted: Vec<(Cause, usize)> =
+        Cause::ALL.into_iter().map(|cause| (cause, of(cause))).filter(|(_, count)| *count > 0).collect();
+    let said: Vec<String> = counted
+        .iter()
+        .map(|(cause, count)| {
+            let whose = match cause {
+                Cause::Unknown | Cause::Ok => "nobody can tell yet whose fault",
+                cause => super::as_object(*cause),
+            };
+            if counted.len() == 1 { whose.to_owned() } else { format!("{count} times {whose}") }
+        })
+        .collect();
+    let said = join(said.iter().map(String::as_str), "and");
+    match counted.as_slice() {
+        [(Cause::Unknown | Cause::Ok, _)] => "Nobody can tell yet whose fault.".to_owned(),
+        _ => format!("It's {said}."),
+    }
+}
+
+fn lasted(from: Timestamp, until: Timestamp) -> Duration {
+    (until - from).to_std().unwrap_or_default()
+}
