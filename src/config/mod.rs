@@ -18,6 +18,7 @@ mod or_off;
 mod parse;
 mod plan;
 mod render;
+mod review;
 mod rules;
 mod schema;
 mod shorthand;
