@@ -5,9 +5,15 @@
 //! due. It never goes back. What became known is judged at the next whole second, as a hub would that judges every
 //! second; while nothing comes it is judged now and then as well, because silence is evidence too.
 
+mod instant;
 mod line;
+mod lines;
+mod parse;
+mod scan;
 
 pub use line::Line;
+pub use lines::Lines;
+pub use parse::{NoObservation, Parsed, Parser};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,0 +1,91 @@
+//! RFC 3339 quickly: the form that we write ourselves is read by hand, every other form by chrono.
+
+use crate::model::Timestamp;
+
+/// Days of the months of a year without a leap day.
+const LENGTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/// `2026-11-22T10:32:00.004Z`; nothing when it is no instant.
+pub(super) fn instant(text: &str) -> Option<Timestamp> {
+    ours(text.as_bytes()).or_else(|| chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()))
+}
+
+/// `YYYY-MM-DDTHH:MM:SS`, up to nine digits of a fraction, `Z`.
+fn ours(text: &[u8]) -> Option<Timestamp> {
+    let (head, tail) = text.split_first_chunk::<19>()?;
+    let two = |at: usize| digit(head[at]).zip(digit(head[at + 1])).map(|(tens, ones)| tens * 10 + ones);
+    if [head[4], head[7], head[10], head[13], head[16]] != *b"--T::" {
+        return None;
+    }
+    let year = i64::from(two(0)? * 100 + two(2)?);
+    let (month, day) = (two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    // Leap days and leap seconds are chrono's to judge.
+    let longest = *LENGTHS.get(month.wrapping_sub(1) as usize)?;
+    if !(1..=longest).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let nanos = match tail {
+        b"Z" => 0,
+        [b'.', digits @ .., b'Z'] if (1..=9).contains(&digits.len()) => {
+            let mut nanos = 0;
+            for place in 0..9 {
+                nanos = nanos * 10 + digits.get(place).map_or(Some(0), |byte| digit(*byte))?;
+            }
+            nanos
+        }
+        _ => return None,
+    };
+    let seconds = days(year, i64::from(month), i64::from(day)) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
+    Timestamp::from_timestamp(seconds, nanos)
+}
+
+fn digit(byte: u8) -> Option<u32> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit < 10).then_some(u32::from(digit))
+}
+
+/// Days since 1970 of a date in the Gregorian calendar, counted in years that begin in March, so that a leap day is the
+/// last of its year.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_way_to_write_an_instant() {
+        let meant = Timestamp::from_timestamp(1_795_343_520, 4_000_000);
+        for text in ["2026-11-22T10:32:00.004Z", "2026-11-22T10:32:00.004000000Z", "2026-11-22T11:32:00.004+01:00"] {
+            assert_eq!(instant(text), meant.map(|at| at), "{text}");
+        }
+        for wrong in
+            ["", "2026-11-22", "2026-02-30T00:00:00Z", "2026-11-22T24:00:00Z", "2026-11-22T10:32:00", "äöüäöüäöüä"]
+        {
+            assert_eq!(instant(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn as_chrono_reads_it(seconds in -2_208_988_800_i64..4_102_444_800, nanos in 0_u32..1_000_000_000, digits in 0..10_usize) {
+            let at = Timestamp::from_timestamp(seconds, nanos).unwrap();
+            let fraction = format!("{nanos:09}");
+            let fraction = if digits == 0 { String::new() } else { format!(".{}", &fraction[..digits]) };
+            let text = format!("{}{fraction}Z", at.format("%Y-%m-%dT%H:%M:%S"));
+            prop_assert_eq!(instant(&text), chrono::DateTime::parse_from_rfc3339(&text).ok().map(|at| at.to_utc()));
+        }
+
+        #[test]
+        fn anything_at_all_does_no_harm(text in "\\PC{0,40}") {
+            prop_assert_eq!(instant(&text), chrono::DateTime::parse_from_rfc3339(&text).ok().map(|at| at.to_utc()));
+        }
+    }
+}

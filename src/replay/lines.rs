@@ -1,0 +1,161 @@
+//! Lines of any source, in blocks, in bounded memory: a line that is longer than any honest one is skipped, not kept.
+
+use std::io::{self, Read};
+
+/// Read at once.
+const BLOCK: usize = 1 << 20;
+/// No honest line is longer.
+pub const LONGEST: usize = 1 << 20;
+
+/// Lines without their ends.
+pub struct Lines<R> {
+    source: R,
+    block: Vec<u8>,
+    begin: usize,
+    end: usize,
+    number: u64,
+    read: u64,
+    over: bool,
+}
+
+/// One line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// As it is written.
+    Whole(&'a [u8]),
+    /// Longer than [`LONGEST`].
+    TooLong,
+}
+
+impl<R: Read> Lines<R> {
+    /// The lines of a source.
+    pub fn new(source: R) -> Self {
+        Self { source, block: vec![0; BLOCK + LONGEST], begin: 0, end: 0, number: 0, read: 0, over: false }
+    }
+
+    /// The number of the line that was read last, from 1.
+    pub const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Bytes read from the source.
+    pub const fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The next line; nothing at the end. What follows the last line end is a line too.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        let mut looked = 0;
+        let mut too_long = false;
+        loop {
+            let waiting = self.block.get(self.begin + looked..self.end).unwrap_or_default();
+            if let Some(offset) = memchr::memchr(b'\n', waiting) {
+                let (begin, end) = (self.begin, self.begin + looked + offset);
+                self.begin = end + 1;
+                self.number += 1;
+                return Ok(Some(self.line(begin, end, too_long)));
+            }
+            if self.over {
+                let (begin, end) = (self.begin, self.end);
+                self.begin = end;
+                if begin == end && !too_long {
+                    return Ok(None);
+                }
+                self.number += 1;
+                return Ok(Some(self.line(begin, end, too_long)));
+            }
+            looked += waiting.len();
+            if looked > LONGEST {
+                // Its end is still sought, the rest of it forgotten.
+                too_long = true;
+                (self.begin, looked) = (self.end, 0);
+            }
+            self.more()?;
+        }
+    }
+
+    fn line(&self, begin: usize, end: usize, too_long: bool) -> Line<'_> {
+        match self.block.get(begin..end) {
+            Some(line) if !too_long && line.len() <= LONGEST => Line::Whole(line),
+            _ => Line::TooLong,
+        }
+    }
+
+    /// Reads another block behind what is waiting.
+    fn more(&mut self) -> io::Result<()> {
+        if self.begin > 0 {
+            self.block.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, self.end - self.begin);
+        }
+        let Some(room) = self.block.get_mut(self.end..) else { return Ok(()) };
+        loop {
+            match self.source.read(room) {
+                Ok(0) => self.over = true,
+                Ok(read) => {
+                    self.end += read;
+                    self.read += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives few bytes at a time.
+    struct Dripping<'a>(&'a [u8], usize);
+
+    impl Read for Dripping<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let length = self.1.min(self.0.len()).min(into.len());
+            into[..length].copy_from_slice(&self.0[..length]);
+            self.0 = &self.0[length..];
+            Ok(length)
+        }
+    }
+
+    fn read(text: &[u8], drip: usize) -> Vec<Result<Vec<u8>, u64>> {
+        let mut lines = Lines::new(Dripping(text, drip));
+        let mut found = vec![];
+        while let Some(line) = lines.next().unwrap() {
+            let line = if let Line::Whole(line) = line { Some(line.to_vec()) } else { None };
+            found.push(line.ok_or(lines.number()));
+        }
+        assert_eq!(lines.read(), text.len() as u64);
+        found
+    }
+
+    #[test]
+    fn lines_however_they_come() {
+        for drip in [1, 2, 3, 100] {
+            let expected: Vec<Result<Vec<u8>, u64>> =
+                vec![Ok(b"one".into()), Ok(vec![]), Ok(b"three\r".into()), Ok(b"end".into())];
+            assert_eq!(read(b"one\n\nthree\r\nend", drip), expected);
+            assert_eq!(read(b"one\n", drip).len(), 1);
+            assert_eq!(read(b"", drip), []);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_skipped_and_nothing_else() {
+        for longest in [LONGEST - 1, LONGEST, LONGEST + 1, 3 * LONGEST, 5 * LONGEST + 7] {
+            let mut text = b"before\n".to_vec();
+            text.resize(text.len() + longest, b'x');
+            text.extend(b"\nafter\n");
+            let found = read(&text, 700_000);
+            assert_eq!(found.len(), 3);
+            assert_eq!((&found[0], &found[2]), (&Ok(b"before".into()), &Ok(b"after".into())));
+            assert_eq!(found[1].is_ok(), longest <= LONGEST, "{longest}");
+        }
+        let endless = vec![b'x'; 3 * LONGEST];
+        assert_eq!(read(&endless, 500_000), [Err(1)]);
+    }
+}

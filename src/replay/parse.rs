@@ -1,0 +1,246 @@
+//! A line of a trace to a [`Sighting`] that borrows from it. Takes what `model::Observation` takes, and more: what a line
+//! need not have may be missing or wrong, so that one odd field does not lose the line.
+
+use super::{
+    instant::instant,
+    scan::{NotJson, Raw, Scan, Value},
+};
+use crate::model::{Connection, Kind, Outcome, Phase, Sighting, Timestamp, Varied};
+
+/// What a line says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parsed<'a> {
+    /// The observation.
+    pub sighting: Sighting<'a>,
+    /// When a hub took it, where the line says so.
+    pub received_at: Option<Timestamp>,
+    /// The outcome is a word of another version: it counts as inconclusive.
+    pub foreign_outcome: bool,
+}
+
+/// Why a line is no observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoObservation {
+    /// It is not a JSON object.
+    NotJson,
+    /// It lacks one of `probe party region outcome scheduled_at`, or has something else there.
+    Lacking(&'static str),
+}
+
+impl From<NotJson> for NoObservation {
+    fn from(_: NotJson) -> Self {
+        Self::NotJson
+    }
+}
+
+/// Reads lines; keeps room for texts that must be unescaped.
+#[derive(Debug, Default)]
+pub struct Parser {
+    unescaped: String,
+}
+
+/// A text of the line, or where it is among the unescaped ones.
+#[derive(Clone, Copy)]
+enum Text<'a> {
+    Plain(&'a str),
+    Unescaped(usize, usize),
+}
+
+/// The fields of a line as they come.
+#[derive(Default)]
+struct Fields<'a> {
+    probe: Option<Text<'a>>,
+    party: Option<Text<'a>>,
+    product: Option<Text<'a>>,
+    region: Option<Text<'a>>,
+    node: Option<Text<'a>>,
+    build: Option<Text<'a>>,
+    config: Option<Text<'a>>,
+    credential: Option<Text<'a>>,
+    detail: Option<Text<'a>>,
+    connection: Connection,
+    scheduled_at: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    received_at: Option<Timestamp>,
+    outcome: Option<Option<Outcome>>,
+    failure: Option<(Phase, Kind)>,
+    duration: f64,
+    resolve: Option<f64>,
+    connect: Option<f64>,
+    http_status: Option<u16>,
+    varied: Option<Varied>,
+}
+
+impl Parser {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// Why it is no observation.
+    pub fn parse<'a>(&'a mut self, line: &'a [u8]) -> Result<Parsed<'a>, NoObservation> {
+        let line = std::str::from_utf8(line).map_err(|_| NoObservation::NotJson)?;
+        self.unescaped.clear();
+        let fields = self.fields(line)?;
+        let unescaped = &self.unescaped;
+        let text = |text: Option<Text<'a>>| match text? {
+            Text::Plain(text) => Some(text),
+            Text::Unescaped(begin, end) => unescaped.get(begin..end),
+        };
+        let needed = |given: Option<Text<'a>>, name| text(given).ok_or(NoObservation::Lacking(name));
+        let outcome = fields.outcome.ok_or(NoObservation::Lacking("outcome"))?;
+        let sighting = Sighting {
+            probe: needed(fields.probe, "probe")?,
+            party: needed(fields.party, "party")?,
+            product: text(fields.product),
+            region: needed(fields.region, "region")?,
+            node: text(fields.node).unwrap_or_default(),
+            connection: fields.connection,
+            scheduled_at: fields.scheduled_at.ok_or(NoObservation::Lacking("scheduled_at"))?,
+            started_at: fields.started_at,
+            outcome: outcome.unwrap_or(Outcome::Inconclusive),
+            failure: fields.failure,
+            detail: text(fields.detail).unwrap_or_default(),
+            duration: fields.duration,
+            resolve: fields.resolve,
+            connect: fields.connect,
+            http_status: fields.http_status,
+            build: text(fields.build).unwrap_or_default(),
+            config: text(fields.config).unwrap_or_default(),
+            credential: text(fields.credential),
+            varied: fields.varied,
+        };
+        Ok(Parsed { sighting, received_at: fields.received_at, foreign_outcome: outcome.is_none() })
+    }
+
+    fn fields<'a>(&mut self, line: &'a str) -> Result<Fields<'a>, NotJson> {
+        let mut fields = Fields::default();
+        let mut scan = Scan::new(line);
+        scan.open()?;
+        let mut first = true;
+        while let Some(key) = scan.key(first)? {
+            first = false;
+            let value = scan.value()?;
+            // A key that is written with an escape is none of ours.
+            match (key.plain().unwrap_or_default(), value) {
+                ("failure", Value::Object) => self.failure(&mut scan, &mut fields)?,
+                ("phases", Value::Object) => phases(&mut scan, &mut fields)?,
+                (_, Value::Object) => scan.leave()?,
+                (name, Value::Text(raw)) => self.take_text(&mut fields, name, raw)?,
+                ("duration", Value::Number(number)) => fields.duration = seconds(number).unwrap_or_default(),
+                ("http_status", Value::Number(number)) => fields.http_status = number.parse().ok(),
+                _ => {}
+            }
+        }
+        scan.end()?;
+        Ok(fields)
+    }
+
+    fn take_text<'a>(&mut self, fields: &mut Fields<'a>, name: &str, raw: Raw<'a>) -> Result<(), NotJson> {
+        let text = match name {
+            "probe" => &mut fields.probe,
+            "party" => &mut fields.party,
+            "product" => &mut fields.product,
+            "region" => &mut fields.region,
+            "node" => &mut fields.node,
+            "build" => &mut fields.build,
+            "config" => &mut fields.config,
+            "credential" => &mut fields.credential,
+            _ => return self.take_word(fields, name, raw),
+        };
+        *text = Some(self.text(raw)?);
+        Ok(())
+    }
+
+    fn take_word<'a>(&mut self, fields: &mut Fields<'a>, name: &str, raw: Raw<'a>) -> Result<(), NotJson> {
+        let time = match name {
+            "scheduled_at" => &mut fields.scheduled_at,
+            "started_at" => &mut fields.started_at,
+            "received_at" => &mut fields.received_at,
+            "outcome" => return self.word(raw, |word| fields.outcome = Some(outcome(word))),
+            "connection" => {
+                return self.word(raw, |word| {
+                    fields.connection = if word == "warm" { Connection::Warm } else { Connection::Cold };
+                });
+            }
+            "varied" => return self.word(raw, |word| fields.varied = Some(varied(word))),
+            _ => return Ok(()),
+        };
+        self.word(raw, |word| *time = instant(word))
+    }
+
+    fn failure<'a>(&mut self, scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
+        let (mut phase, mut kind, mut first) = (None, None, true);
+        while let Some(key) = scan.key(first)? {
+            first = false;
+            match (key.plain().unwrap_or_default(), scan.value()?) {
+                ("phase", Value::Text(raw)) => self.word(raw, |word| phase = Some(phase_of(word)))?,
+                ("kind", Value::Text(raw)) => self.word(raw, |word| kind = Some(kind_of(word)))?,
+                ("detail", Value::Text(raw)) => fields.detail = Some(self.text(raw)?),
+                (_, Value::Object) => scan.leave()?,
+                _ => {}
+            }
+        }
+        // A phase of a newer version: where it happened cannot be told apart.
+        let phase = phase.map_or(Phase::Exchange, |phase| phase.unwrap_or(Phase::Exchange));
+        fields.failure = kind.map(|kind| (phase, kind));
+        Ok(())
+    }
+
+    fn text<'a>(&mut self, raw: Raw<'a>) -> Result<Text<'a>, NotJson> {
+        if let Some(text) = raw.plain() {
+            return Ok(Text::Plain(text));
+        }
+        let begin = self.unescaped.len();
+        raw.unescape(&mut self.unescaped)?;
+        Ok(Text::Unescaped(begin, self.unescaped.len()))
+    }
+
+    fn word(&mut self, raw: Raw<'_>, take: impl FnOnce(&str)) -> Result<(), NotJson> {
+        if let Some(text) = raw.plain() {
+            take(text);
+            return Ok(());
+        }
+        let begin = self.unescaped.len();
+        raw.unescape(&mut self.unescaped)?;
+        take(self.unescaped.get(begin..).unwrap_or_default());
+        self.unescaped.truncate(begin);
+        Ok(())
+    }
+}
+
+fn phases<'a>(scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
+    let mut first = true;
+    while let Some(key) = scan.key(first)? {
+        first = false;
+        match (key.plain().unwrap_or_default(), scan.value()?) {
+            ("resolve", Value::Number(number)) => fields.resolve = seconds(number),
+            ("connect", Value::Number(number)) => fields.connect = seconds(number),
+            (_, Value::Object) => scan.leave()?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn seconds(number: &str) -> Option<f64> {
+    number.parse().ok().filter(|seconds| (0.0..1e9).contains(seconds))
+}
+
+fn outcome(word: &str) -> Option<Outcome> {
+    Outcome::ALL.into_iter().find(|outcome| outcome.word() == word)
+}
+
+fn phase_of(word: &str) -> Option<Phase> {
+    Phase::ALL.into_iter().find(|phase| phase.word() == word)
+}
+
+fn kind_of(word: &str) -> Kind {
+    Kind::ALL.into_iter().find(|kind| kind.word() == word).unwrap_or(Kind::Unclassified)
+}
+
+fn varied(word: &str) -> Varied {
+    Varied::ALL.into_iter().find(|varied| varied.word() == word).unwrap_or(Varied::Otherwise)
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;
