@@ -7,7 +7,9 @@ mod demo;
 mod logging;
 mod man;
 mod notify;
+mod moment;
 mod paint;
+mod replay;
 mod run;
 mod schema;
 mod silence;
@@ -41,6 +43,8 @@ enum Command {
     Schema,
     /// Look once: probes of the configuration, or any URL
     Check(check::Args),
+    /// Send stored observations through a verdict and alert policy: who would have been told what, and when
+    Replay(replay::Args),
     /// A whole simulated world on this machine, with faults to switch on
     Demo(demo::Args),
     /// List the channels, or send a test message through one of them
@@ -174,6 +178,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&common, &args),
         Command::Schema => schema::run(),
         Command::Check(args) => check::run(&common, &args),
+        Command::Replay(args) => replay::run(&common, &args),
         Command::Demo(args) => demo::run(&common, &args),
         Command::Notify(args) => notify::run(&common, &args),
         Command::Silence(args) => silence::run(&common, &args),

@@ -11,6 +11,7 @@ mod excerpt;
 mod fault;
 mod feeds;
 mod file;
+mod graft;
 mod interpolate;
 mod keys;
 mod mistake;
@@ -109,6 +110,22 @@ pub fn read_text(
         Some(plan) if is_usable => Ok(Loaded { plan: Arc::new(plan), warnings: list }),
         _ => Err(list),
     }
+}
+
+/// The same for a policy: a file whose parties and probes are those of another file where it has none itself.
+///
+/// # Errors
+/// As [`read`], the other file's unreadability included.
+pub fn read_policy(
+    path: &Path,
+    world: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    net: &Arc<Net>,
+) -> Result<Loaded, Mistakes> {
+    let of_file = |path: &Path, message| Mistakes::of_file(path.to_string_lossy().into(), message);
+    let policy = text_of(path).map_err(|message| of_file(path, message))?;
+    let world = text_of(world).map_err(|message| of_file(world, message))?;
+    read_text(&graft::graft(&policy, &world), path, env, net, &VantageOverrides::default())
 }
 
 /// The JSON Schema (2020-12) of `probes.yaml`.

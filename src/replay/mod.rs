@@ -1,5 +1,5 @@
 //! Stored observations once more: through the same judging, the same incidents and the same policy as live, on the
-//! clock of the trace. Pure and synchronous; must not know where lines come from or how they are shown.
+//! clock of the trace. Pure and synchronous; must not know where bytes come from or how lines are shown.
 //!
 //! The clock is that of a hub: an observation is known when it was received, or, where a file does not say, when it was
 //! due. It never goes back. What became known is judged at the next whole second, as a hub would that judges every
@@ -8,12 +8,14 @@
 mod instant;
 mod line;
 mod lines;
+mod order;
 mod parse;
 mod scan;
+mod trace;
 
 pub use line::Line;
-pub use lines::Lines;
 pub use parse::{NoObservation, Parsed, Parser};
+pub use trace::{Odd, Taker, Tally, read};
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -74,6 +76,12 @@ impl Replay {
     #[must_use]
     pub const fn world(&self) -> &World {
         self.course.world()
+    }
+
+    /// Whether there is anything to judge an observation of this probe by.
+    #[must_use]
+    pub fn knows(&self, probe: &str) -> bool {
+        self.course.world().probes.contains_key(probe)
     }
 
     /// Takes an observation that was known at an instant: what was said until just before, and whether it counts.

@@ -1,6 +1,8 @@
 //! A line of a trace to a [`Sighting`] that borrows from it. Takes what `model::Observation` takes, and more: what a line
 //! need not have may be missing or wrong, so that one odd field does not lose the line.
 
+use std::net::SocketAddr;
+
 use super::{
     instant::instant,
     scan::{NotJson, Raw, Scan, Value},
@@ -67,6 +69,7 @@ struct Fields<'a> {
     duration: f64,
     resolve: Option<f64>,
     connect: Option<f64>,
+    peer: Option<SocketAddr>,
     http_status: Option<u16>,
     varied: Option<Varied>,
 }
@@ -102,6 +105,7 @@ impl Parser {
             duration: fields.duration,
             resolve: fields.resolve,
             connect: fields.connect,
+            peer: fields.peer,
             http_status: fields.http_status,
             build: text(fields.build).unwrap_or_default(),
             config: text(fields.config).unwrap_or_default(),
@@ -161,6 +165,7 @@ impl Parser {
                     fields.connection = if word == "warm" { Connection::Warm } else { Connection::Cold };
                 });
             }
+            "peer" => return self.word(raw, |word| fields.peer = word.parse().ok()),
             "varied" => return self.word(raw, |word| fields.varied = Some(varied(word))),
             _ => return Ok(()),
         };

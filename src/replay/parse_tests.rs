@@ -119,6 +119,7 @@ prop_compose! {
         kind in prop::sample::select(&Kind::ALL[..]), failed in any::<bool>(), warm in any::<bool>(),
         at in -2_000_000_000_i64..4_000_000_000, millis in 0_u32..1000, duration in 0_u32..1_000_000_000,
         resolve in prop::option::of(0_u32..10_000_000), status in prop::option::of(any::<u16>()),
+        peer in prop::option::of(any::<(std::net::IpAddr, u16)>()),
         unknown in prop::collection::btree_map("x_[a-z\"\\\\ä]{0,6}", some_json(), 0..4),
     ) -> Map<String, Json> {
         let instant = Timestamp::from_timestamp(at, millis * 1_000_000).unwrap();
@@ -127,6 +128,7 @@ prop_compose! {
             "probe": texts[0], "party": texts[1], "region": texts[2], "node": texts[3], "product": maybe[0],
             "credential": maybe[1], "outcome": outcome, "scheduled_at": instant, "started_at": maybe[2].as_ref().map(|_| instant),
             "received_at": maybe[3].as_ref().map(|_| instant), "duration": seconds(duration),
+            "peer": peer.map(|(address, port)| std::net::SocketAddr::from((address, port))),
             "connection": if warm { "warm" } else { "cold" }, "http_status": status,
             "phases": resolve.map_or(json!({}), |took| json!({"resolve": seconds(took), "connect": seconds(took / 3), "x": 1})),
         });

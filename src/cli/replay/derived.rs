@@ -1,0 +1,79 @@
+//! A configuration made from the head of a trace, where there is no other: every party but those that are called like a
+//! control is a provider.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::{self, Read},
+};
+
+use crate::{cli::Stopped, model::Timestamp, replay::Parser};
+
+/// So much of a trace is looked at.
+const HEAD: u64 = 8 << 20;
+
+/// The configuration, and the trace from its beginning again.
+pub(super) fn configuration(mut source: Box<dyn Read>) -> Result<(Box<dyn Read>, String), Stopped> {
+    let mut head = Vec::new();
+    let read = source.by_ref().take(HEAD).read_to_end(&mut head);
+    read.map_err(|error| Stopped::Unknown(format!("cannot read the trace: {error}")))?;
+    let text = made_of(&head);
+    Ok((Box::new(io::Cursor::new(head).chain(source)), text))
+}
+
+#[derive(Default)]
+struct Probe {
+    party: String,
+    product: Option<String>,
+    /// When it was due from the first place that it was seen from, at first and at last, and how often.
+    place: (String, String),
+    due: Option<(Timestamp, Timestamp, i32)>,
+}
+
+fn made_of(head: &[u8]) -> String {
+    let mut probes: BTreeMap<String, Probe> = BTreeMap::new();
+    let mut parser = Parser::default();
+    for line in head.split(|byte| *byte == b'\n') {
+        let Ok(parsed) = parser.parse(line) else { continue };
+        let seen = parsed.sighting;
+        let name =
+            |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if ![seen.probe, seen.party, seen.product.unwrap_or("none")].into_iter().all(name) {
+            continue;
+        }
+        let probe = probes.entry(seen.probe.to_owned()).or_insert_with(|| Probe {
+            party: seen.party.to_owned(),
+            product: seen.product.map(str::to_owned),
+            place: (seen.region.to_owned(), seen.node.to_owned()),
+            due: None,
+        });
+        if probe.place.0 == seen.region && probe.place.1 == seen.node {
+            let at = seen.scheduled_at;
+            let (first, last, count) = probe.due.unwrap_or((at, at, 0));
+            probe.due = Some((first.min(at), last.max(at), if at > last { count + 1 } else { count }));
+        }
+    }
+    let parties: BTreeSet<&str> = probes.values().map(|probe| &*probe.party).collect();
+    let mut text = "parties:\n".to_owned();
+    for party in parties {
+        let control = party == "internet" || party.contains("control");
+        let kind = if control { "control" } else { "provider" };
+        let _ = writeln!(text, "  \"{party}\": {{ kind: {kind} }}");
+    }
+    text.push_str("probes:\n");
+    for (name, probe) in &probes {
+        let interval = probe.due.filter(|(.., count)| *count > 0);
+        let interval = interval.map_or(30, |(first, last, count)| {
+            (last - first).checked_div(count).map_or(30, |each| (each.num_milliseconds() + 500) / 1000)
+        });
+        let product = probe.product.as_ref().map(|product| format!("product: \"{product}\", ")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "  - {{ name: \"{name}\", party: \"{}\", {product}interval: {}s, timeout: 1s, check: {{ tcp: {{ address: \
+             \"127.0.0.1:1\" }} }} }}",
+            probe.party,
+            interval.clamp(1, 86_400),
+        );
+    }
+    text
+}
