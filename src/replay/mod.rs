@@ -177,14 +177,15 @@ fn headline(turn: &Turn, incident: &Incident) -> Option<String> {
 
 /// Whether a verdict differs from what was told of its subject; remembers it then.
 fn changed(stands: &mut BTreeMap<Subject, Stand>, verdict: &Verdict) -> bool {
-    let first = match stands.get(&verdict.subject) {
+    // That all is well, or that nothing is known yet, is what everybody believes at the beginning.
+    let news = match stands.get(&verdict.subject) {
         Some(stand) if stand.is(verdict) => return false,
-        Some(_) => false,
-        None => true,
+        Some(_) => true,
+        None if !verdict.has_evidence() => return false,
+        None => verdict.is_bad(),
     };
     stands.insert(verdict.subject.clone(), Stand::of(verdict));
-    // That all is well, or that nothing is known yet, is what everybody believes at the beginning.
-    !first || (verdict.is_bad() && verdict.has_evidence())
+    news
 }
 
 impl Stand {

@@ -17,6 +17,7 @@ mod http;
 mod metrics;
 mod probe_endpoint;
 mod readme;
+mod replay;
 mod run;
 mod scenarios;
 mod store;

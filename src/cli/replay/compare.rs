@@ -95,7 +95,7 @@ impl Compared {
         let (both, here, there) = (count("both"), count("here"), count("there"));
         let _ = writeln!(
             text,
-            "{}{} pages here, {} there: {both} of both, {here} only here, {there} only there. Times are UTC.",
+            "{}Pages here: {}, there: {}; {both} in both, {here} only here, {there} only there. Times are UTC.",
             if rows.is_empty() { "" } else { "\n" },
             self.here.len(),
             self.there.len(),
