@@ -1,9 +1,11 @@
 //! The command line: flags that all commands share, one file per command, exit codes, and what goes to which stream.
 //! Results go to stdout, everything else to stderr. Must not know how anything is measured or judged.
 
+mod ask;
 mod check;
 mod completions;
 mod demo;
+mod hub;
 mod logging;
 mod man;
 mod notify;
@@ -43,6 +45,8 @@ enum Command {
     Schema,
     /// Look once: probes of the configuration, or any URL
     Check(check::Args),
+    /// Ask the hub whose fault it is, now or at an instant
+    Ask(ask::Args),
     /// Send stored observations through a verdict and alert policy: who would have been told what, and when
     Replay(replay::Args),
     /// A whole simulated world on this machine, with faults to switch on
@@ -178,6 +182,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&common, &args),
         Command::Schema => schema::run(),
         Command::Check(args) => check::run(&common, &args),
+        Command::Ask(args) => ask::run(&common, &args),
         Command::Replay(args) => replay::run(&common, &args),
         Command::Demo(args) => demo::run(&common, &args),
         Command::Notify(args) => notify::run(&common, &args),

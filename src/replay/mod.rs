@@ -106,6 +106,12 @@ impl Replay {
         self.lines.drain(..)
     }
 
+    /// Whose fault it is at an instant, after all that was taken.
+    pub fn verdicts(&mut self, at: Timestamp) -> Vec<Verdict> {
+        self.judge_before(at);
+        self.course.turn(at).verdicts
+    }
+
     /// The incidents that are not over.
     pub fn current(&self) -> impl Iterator<Item = &Incident> {
         self.course.incidents().current()

@@ -8,7 +8,7 @@ const LIST: &str = "usoryou: is it us, is it them, or is it you?
 /probe?target=…&module=…       one probe now, as blackbox_exporter answers
 /healthz  /readyz              whether this process lives, whether it can be relied on
 /api/v1/status                 what runs here
-/api/v1/verdicts               whose fault, now
+/api/v1/verdicts               whose fault, now; ?party= &at=
 /api/v1/incidents              what is open, what was
 /api/v1/probes                 what is looked at
 /api/v1/observations           what was seen; ?probe= &region= &since= &limit= &format=json|jsonl

@@ -1,36 +1,94 @@
-//! `/api/v1/verdicts`: whose fault, now, for every subject, each with its sentence.
+//! `/api/v1/verdicts`: whose fault, now or at an instant, for every subject, each with its sentence. What was the verdict
+//! then is judged again from what was seen around it, as far as that is still stored.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
 };
+use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::Refused;
-use crate::web::Site;
+use super::{Instant, Refused};
+use crate::{
+    attribution::Judge,
+    config::Plan,
+    hub,
+    model::{Observation, Sighting, Subject, Timestamp, Verdict},
+    notify::words,
+    replay::Replay,
+    store::Wanted,
+    web::Site,
+};
+
+/// What a judge needs to have seen of the time before.
+const WARM_UP: TimeDelta = TimeDelta::minutes(30);
+/// Observations that are judged again, at most: the newest.
+const LARGEST: usize = 50_000;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     party: Option<Arc<str>>,
+    at: Option<Instant>,
 }
 
 pub(super) async fn show(
     State(site): State<Site>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Vec<Value>>, Refused> {
-    let Query(Asked { party }) = asked?;
-    let view = site.given.view.borrow();
-    let judged = view.verdicts.iter().zip(&view.sentences);
-    let wanted = judged.filter(|(verdict, _)| party.as_ref().is_none_or(|party| *party == verdict.subject.party));
-    let told = wanted.map(|(verdict, sentence)| {
-        let mut told = serde_json::to_value(verdict).unwrap_or_default();
-        if let Some(fields) = told.as_object_mut() {
-            fields.insert("sentence".to_owned(), sentence.clone().into());
+    let Query(Asked { party, at }) = asked?;
+    let plan = site.given.plan.borrow().clone();
+    let told = match at {
+        Some(Instant(at)) => then(&site, &plan, at).await?,
+        None => {
+            let view = site.given.view.borrow();
+            view.verdicts.iter().cloned().zip(view.sentences.iter().cloned()).collect()
         }
-        told
+    };
+    let wanted = told.into_iter().filter(|(verdict, _)| party.as_ref().is_none_or(|key| *key == verdict.subject.party));
+    Ok(Json(wanted.map(|(verdict, sentence)| shown(&plan, &verdict, sentence)).collect()))
+}
+
+fn shown(plan: &Plan, verdict: &Verdict, sentence: String) -> Value {
+    let mut told = serde_json::to_value(verdict).unwrap_or_default();
+    if let Some(fields) = told.as_object_mut() {
+        let Subject { party, .. } = &verdict.subject;
+        let name = plan.parties.get(party).map_or_else(|| party.to_string(), |party| party.name.to_string());
+        fields.insert("party_name".to_owned(), name.into());
+        fields.insert("sentence".to_owned(), sentence.into());
+    }
+    told
+}
+
+/// The verdicts of an instant that has passed.
+async fn then(site: &Site, plan: &Arc<Plan>, at: Timestamp) -> Result<Vec<(Verdict, String)>, Refused> {
+    if at > chrono::Utc::now() {
+        return Err(Refused(StatusCode::BAD_REQUEST, "that instant is still to come".to_owned()));
+    }
+    let warm_up = at.checked_sub_signed(WARM_UP).unwrap_or(Timestamp::MIN_UTC);
+    let from = Some(Judge::reaches_back_to(at).min(warm_up));
+    // What was due just then was seen then, and is part of it.
+    let until = at.checked_add_signed(TimeDelta::milliseconds(1));
+    let seen = site.given.store.observations(&Wanted { from, until, limit: LARGEST, ..Wanted::default() }).await?;
+    let plan = Arc::clone(plan);
+    let judged = tokio::task::spawn_blocking(move || judge(&plan, seen, at)).await;
+    judged.map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "cannot judge that instant".to_owned()))
+}
+
+/// The newest observation comes first.
+fn judge(plan: &Arc<Plan>, seen: Vec<Observation>, at: Timestamp) -> Vec<(Verdict, String)> {
+    let mut replay = Replay::new(plan);
+    for one in seen.iter().rev() {
+        drop(replay.take(&Sighting::from(one), one.scheduled_at));
+    }
+    let world = hub::world(plan);
+    let verdicts = replay.verdicts(at);
+    let told = verdicts.into_iter().map(|verdict| {
+        let said = words::sentence(&world, &verdict);
+        (verdict, said)
     });
-    Ok(Json(told.collect()))
+    told.collect()
 }
