@@ -28,5 +28,6 @@ pub mod net;
 pub mod notify;
 pub mod protocol;
 pub mod replay;
+pub mod report;
 pub mod store;
 pub mod web;

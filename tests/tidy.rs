@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["notify"],
     &["protocol", "store", "feed", "metrics"],
-    &["net", "attribution", "incident"],
+    &["net", "attribution", "incident", "report"],
     &["model"],
 ];
 

@@ -16,8 +16,10 @@ pub(super) struct Where {
     pub(super) hub: String,
 }
 
-/// No answer of a hub takes longer …
-const WITHIN: Duration = Duration::from_secs(30);
+/// A hub that is there is reached sooner.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
+/// No answer of a hub takes longer: a report of a year does take minutes …
+const WITHIN: Duration = Duration::from_mins(6);
 /// … or is larger.
 const LARGEST: usize = 64 << 20;
 
@@ -41,6 +43,7 @@ pub(super) async fn ask(hub: &str, path: &str, question: &[(&str, String)]) -> R
         .tls_backend_preconfigured(net.trust.client_config().map_err(&cannot)?)
         .user_agent(concat!("usoryou/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECTED_WITHIN)
         .timeout(WITHIN)
         .no_proxy()
         .build()

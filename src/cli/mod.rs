@@ -12,6 +12,7 @@ mod notify;
 mod moment;
 mod paint;
 mod replay;
+mod report;
 mod run;
 mod schema;
 mod silence;
@@ -49,6 +50,8 @@ enum Command {
     Ask(ask::Args),
     /// Send stored observations through a verdict and alert policy: who would have been told what, and when
     Replay(replay::Args),
+    /// Availability of each provider over a period: text, JSON, CSV, or a page that prints well
+    Report(report::Args),
     /// A whole simulated world on this machine, with faults to switch on
     Demo(demo::Args),
     /// List the channels, or send a test message through one of them
@@ -184,6 +187,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&common, &args),
         Command::Ask(args) => ask::run(&common, &args),
         Command::Replay(args) => replay::run(&common, &args),
+        Command::Report(args) => report::run(&common, &args),
         Command::Demo(args) => demo::run(&common, &args),
         Command::Notify(args) => notify::run(&common, &args),
         Command::Silence(args) => silence::run(&common, &args),

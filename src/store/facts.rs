@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
@@ -48,6 +49,62 @@ impl Store {
             .bind(micros(from));
         let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
         Ok(parse(&bodies))
+    }
+
+    /// Hands over the line of every observation that was due in a span, oldest first, one at a time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn each_line(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        take: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), StoreError> {
+        let oldest = self.oldest().await?;
+        let Some(mut begin) = oldest.map(|oldest| oldest.max(from)) else { return Ok(()) };
+        // A read that lasts keeps the journal from being worked in: one of each hour does not last.
+        while begin < until {
+            let end = begin.checked_add_signed(chrono::TimeDelta::hours(1)).unwrap_or(until).min(until);
+            self.each_line_of(begin, end, take).await.map_err(|error| StoreError::reading(&error))?;
+            begin = end;
+        }
+        Ok(())
+    }
+
+    async fn each_line_of(
+        &self,
+        begin: Timestamp,
+        end: Timestamp,
+        take: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(), sqlx::Error> {
+        let query = || {
+            sqlx::query_scalar::<_, String>(
+                "select body from observation where scheduled_at >= ? and scheduled_at < ? order by scheduled_at",
+            )
+            .bind(micros(begin))
+            .bind(micros(end))
+        };
+        match &self.readers {
+            Some(readers) => {
+                let mut rows = query().fetch(readers);
+                while let Some(body) = rows.try_next().await? {
+                    take(&body);
+                }
+            }
+            None => query().fetch_all(&mut *self.writing().await).await?.iter().for_each(|body| take(body)),
+        }
+        Ok(())
+    }
+
+    /// When the oldest observation was due; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        let query = sqlx::query_scalar::<_, Option<i64>>("select min(scheduled_at) from observation");
+        let oldest = reading!(self, query, fetch_one).map_err(|error| StoreError::reading(&error))?;
+        Ok(oldest.map(super::from_micros))
     }
 
     /// The observations that are wanted, newest first.

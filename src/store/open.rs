@@ -37,6 +37,22 @@ impl Store {
         }
     }
 
+    /// Opens the store of another process, which may be running, to read from it: nothing is made, locked or changed.
+    ///
+    /// # Errors
+    /// One sentence that says what stands in the way.
+    pub async fn open_to_read(url: &str) -> Result<Self, StoreError> {
+        let Some(path) = path_of(url)? else { return Self::open_in_memory().await };
+        if !path.is_file() {
+            return Err(StoreError::Open { path, why: "there is no such file".to_owned() });
+        }
+        let reading =
+            SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY).disable_statement_logging();
+        let only = reading.clone().connect().await.map_err(|error| StoreError::opening(path.clone(), &error))?;
+        let readers = SqlitePoolOptions::new().max_connections(1).min_connections(0).connect_lazy_with(reading);
+        Ok(Self { writer: Arc::new(Mutex::new(only)), readers: Some(readers), _lock: None })
+    }
+
     async fn open_file(path: PathBuf) -> Result<Self, StoreError> {
         let lock = lock(&path).await?;
         let reading =

@@ -5,6 +5,7 @@ mod incidents;
 mod instant;
 mod observations;
 mod silences;
+pub(super) mod reports;
 mod verdicts;
 
 use std::{sync::Arc, time::Duration};
@@ -43,7 +44,7 @@ pub(super) fn routes() -> Router<Site> {
 }
 
 /// Why there is no answer.
-struct Refused(StatusCode, String);
+pub(super) struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {

@@ -10,6 +10,7 @@ const LIST: &str = "usoryou: is it us, is it them, or is it you?
 /api/v1/status                 what runs here
 /api/v1/verdicts               whose fault, now; ?party= &at=
 /api/v1/incidents              what is open, what was
+/api/v1/reports                availability of each provider; ?from= &to= &party= &format=json|html
 /api/v1/probes                 what is looked at
 /api/v1/observations           what was seen; ?probe= &region= &since= &limit= &format=json|jsonl
 POST /-/reload                 read the configuration again

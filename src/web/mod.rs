@@ -8,6 +8,7 @@ mod listen;
 mod page;
 mod probe;
 mod reload;
+mod report;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +28,7 @@ use tokio::{
 use crate::{config::Plan, engine::Observer, hub::View, metrics::Metrics, store::Store};
 
 pub use reload::{Reload, ReloadRefused};
+pub use report::{Period, html as report_html, report};
 
 /// No body that anybody sends us is larger.
 const BODY_LIMIT: usize = 1 << 20;
@@ -81,6 +83,7 @@ fn routes(state: WebState) -> Router {
         .route("/-/reload", post(reload::ask).put(reload::ask).layer(middleware::from_fn(not_from_elsewhere)))
         .nest("/api/v1", api::routes())
         .layer(middleware::from_fn(in_time))
+        .route("/api/v1/reports", get(api::reports::show))
         .route("/probe", get(probe::run).layer(middleware::from_fn(not_from_elsewhere)))
         .fallback(async || (StatusCode::NOT_FOUND, "no such page; / has the list\n"))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

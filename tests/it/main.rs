@@ -6,6 +6,7 @@
 mod support;
 
 mod channels;
+mod ask;
 mod check;
 mod config;
 mod confirm;

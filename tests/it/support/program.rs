@@ -27,7 +27,7 @@ pub fn usoryou_unharmed_by_limits(directory: &Path) -> Command {
 
 fn alone(directory: &Path, mut command: Command) -> Command {
     command.current_dir(directory).stdin(Stdio::null());
-    for name in ["USORYOU_CONFIG", "USORYOU_LISTEN", "USORYOU_STORE", "USORYOU_REGION", "USORYOU_NODE"] {
+    for name in ["USORYOU_CONFIG", "USORYOU_LISTEN", "USORYOU_STORE", "USORYOU_REGION", "USORYOU_NODE", "USORYOU_HUB"] {
         command.env_remove(name);
     }
     command

@@ -1,0 +1,161 @@
+//! A report as a table for a terminal, and as rows for a spreadsheet.
+
+use std::fmt::Write as _;
+
+use crate::{
+    cli::paint::{Paint, Tint},
+    model::Timestamp,
+    report::{Figures, Report},
+};
+
+/// A table for a terminal.
+pub(super) fn text(report: &Report, paint: Paint) -> String {
+    let mut text = String::new();
+    let _ =
+        writeln!(text, "{} to {} UTC, {} observations", minute(report.from), minute(report.to), report.observations);
+    match report.data_from {
+        None => text.push_str("Nothing is stored: there is nothing to report on.\n"),
+        Some(since) if since > report.from => {
+            let _ = writeln!(text, "Observations exist only since {} UTC.", minute(since));
+        }
+        Some(_) => {}
+    }
+    for party in &report.parties {
+        let head = format!("\n{:<26}", party.name);
+        let columns = ["available", "raw", "incidents", "longest", "together", "p50", "p95", "p99", "admitted"];
+        let columns = columns.map(|column| format!("{column:>11}")).concat();
+        let _ = writeln!(text, "{}{columns}", paint.tint(Tint::Bold, &head));
+        for product in &party.products {
+            row(&mut text, product.product.as_deref().unwrap_or("(as a whole)"), &product.figures);
+        }
+        if party.products.len() > 1 {
+            row(&mut text, "all", &party.whole);
+        }
+        let incidents: Vec<_> = report.incidents.iter().filter(|one| one.party == party.party).collect();
+        for one in incidents.iter().rev().take(20).rev() {
+            let ended = if one.ended.is_none() { ", not over" } else { "" };
+            let admitted = one.admission_lag.map_or("never admitted".to_owned(), lag_in_words);
+            let _ = writeln!(
+                text,
+                "    {}  {:<22} {:<8} {}{ended}, {admitted}",
+                one.onset.format("%Y-%m-%d %H:%M:%S"),
+                one.product.as_deref().unwrap_or("–"),
+                one.cause.word(),
+                span(one.lasted),
+            );
+        }
+        if incidents.len() > 20 {
+            let _ = writeln!(text, "    … and {} before", incidents.len() - 20);
+        }
+    }
+    text
+}
+
+fn row(text: &mut String, name: &str, figures: &Figures) {
+    let admitted = match (figures.incidents, figures.admission_lag) {
+        (0, _) => "–".to_owned(),
+        (_, None) => "never".to_owned(),
+        (_, Some(lag)) if lag < 0.0 => format!("-{}", span(-lag)),
+        (_, Some(lag)) => span(lag),
+    };
+    let cells = [
+        percent(figures.availability),
+        percent(figures.raw_availability),
+        figures.incidents.to_string(),
+        span(figures.longest),
+        span(figures.total),
+        duration(figures.p50),
+        duration(figures.p95),
+        duration(figures.p99),
+        admitted,
+    ];
+    let cells = cells.map(|cell| format!("{cell:>11}")).concat();
+    let _ = writeln!(text, "  {name:<24}{cells}");
+}
+
+/// Rows for a spreadsheet; times in seconds, shares from 0 to 1. `product` is `*` for all products together.
+pub(super) fn csv(report: &Report) -> String {
+    let mut text = "from,to,party,name,product,availability,raw_availability,watched,down_own,down_path,down_other,\
+                    degraded,in_maintenance,not_judged,rounds,incidents,longest,total,admitted,admission_lag,p50,p95,p99\r\n"
+        .to_owned();
+    let stamp = |at: Timestamp| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    for party in &report.parties {
+        let products = party.products.iter().map(|one| (one.product.as_deref().unwrap_or_default(), &one.figures));
+        for (product, figures) in products.chain([("*", &party.whole)]) {
+            let maybe = |figure: Option<f64>| figure.map_or(String::new(), |figure| format!("{figure:.6}"));
+            let cells = [
+                stamp(report.from),
+                stamp(report.to),
+                quoted(&party.party),
+                quoted(&party.name),
+                quoted(product),
+                maybe(figures.availability),
+                maybe(figures.raw_availability),
+                format!("{:.1}", figures.watched),
+                format!("{:.1}", figures.down_own),
+                format!("{:.1}", figures.down_path),
+                format!("{:.1}", figures.down_other),
+                format!("{:.1}", figures.degraded),
+                format!("{:.1}", figures.in_maintenance),
+                format!("{:.1}", figures.not_judged),
+                figures.rounds.to_string(),
+                figures.incidents.to_string(),
+                format!("{:.1}", figures.longest),
+                format!("{:.1}", figures.total),
+                figures.admitted.to_string(),
+                maybe(figures.admission_lag),
+                maybe(figures.p50),
+                maybe(figures.p95),
+                maybe(figures.p99),
+            ];
+            let _ = write!(text, "{}\r\n", cells.join(","));
+        }
+    }
+    text
+}
+
+/// RFC 4180; a name must not become a formula where it is opened.
+fn quoted(text: &str) -> String {
+    let harmless = if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.to_owned() };
+    if harmless.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", harmless.replace('"', "\"\"")) } else { harmless }
+}
+
+fn lag_in_words(seconds: f64) -> String {
+    if seconds < 0.0 {
+        format!("admitted {} before", span(-seconds))
+    } else {
+        format!("admitted after {}", span(seconds))
+    }
+}
+
+/// Never rounded up to all.
+fn percent(share: Option<f64>) -> String {
+    share.map_or("–".to_owned(), |share| {
+        let shown = if share < 1.0 { (share * 1e5).floor().min(99_999.0) / 1e3 } else { 100.0 };
+        format!("{shown:.3} %")
+    })
+}
+
+fn duration(seconds: Option<f64>) -> String {
+    match seconds {
+        None => "–".to_owned(),
+        Some(seconds) if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        Some(seconds) => format!("{seconds:.2} s"),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
+fn span(seconds: f64) -> String {
+    let seconds = seconds.round().max(0.0) as u64;
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, 0) => "–".to_owned(),
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, m, s) => format!("{m}m {s:02}s"),
+        (0, h, m, _) => format!("{h}h {m:02}m"),
+        (d, h, ..) => format!("{d}d {h:02}h"),
+    }
+}
+
+fn minute(at: Timestamp) -> String {
+    at.format("%Y-%m-%d %H:%M").to_string()
+}
