@@ -5,8 +5,8 @@
 
 mod support;
 
-mod channels;
 mod ask;
+mod channels;
 mod check;
 mod config;
 mod confirm;
