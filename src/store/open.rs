@@ -50,7 +50,7 @@ impl Store {
             SqliteConnectOptions::new().filename(&path).read_only(true).busy_timeout(BUSY).disable_statement_logging();
         let only = reading.clone().connect().await.map_err(|error| StoreError::opening(path.clone(), &error))?;
         let readers = SqlitePoolOptions::new().max_connections(1).min_connections(0).connect_lazy_with(reading);
-        Ok(Self { writer: Arc::new(Mutex::new(only)), readers: Some(readers), _lock: None })
+        Ok(Self { writer: Arc::new(Mutex::new(only)), readers: Some(readers), silences: Arc::default(), _lock: None })
     }
 
     async fn open_file(path: PathBuf) -> Result<Self, StoreError> {

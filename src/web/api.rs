@@ -4,8 +4,8 @@
 mod incidents;
 mod instant;
 mod observations;
-mod silences;
 pub(super) mod reports;
+mod silences;
 mod verdicts;
 
 use std::{sync::Arc, time::Duration};
