@@ -113,9 +113,7 @@ pub async fn follow(
 /// Between once and twice so long, so that many hubs do not come at once.
 fn spread(least: Duration) -> Duration {
     let random = RandomState::new().hash_one(0_u8) % 1000;
-    #[expect(clippy::cast_possible_truncation, reason = "less than a thousand")]
-    let part = random as u32;
-    least + least * part / 1000
+    least + least.saturating_mul(random as u32) / 1000
 }
 
 fn log(source: &Source, told: &Result<Told, String>, failed: &mut Option<String>) {

@@ -13,11 +13,14 @@ use crate::{
     notify::clients::{Clients, Way, people_notice},
 };
 
+/// By region, how it was when.
+type Regions = BTreeMap<Box<str>, (Timestamp, Way)>;
+
 /// What the probes that stand for clients saw last.
 #[derive(Default)]
 pub struct Noticing {
-    /// By probe: which clients it stands for, and by region how it was when.
-    probes: HashMap<Arc<str>, (Clients, BTreeMap<Box<str>, (Timestamp, Way)>)>,
+    /// By probe: which clients it stands for, and what it saw.
+    probes: HashMap<Arc<str>, (Clients, Regions)>,
 }
 
 impl Noticing {

@@ -133,10 +133,10 @@ const TABLE: &[&[Row]] = &[
 /// What people notice while these ways of clients are so; nothing where the table says nothing.
 #[must_use]
 pub fn people_notice(ways: &BTreeMap<Clients, Way>) -> Option<String> {
-    let holds = |(clients, is): &(Clients, Is)| match (is, ways.get(clients)) {
-        (Is::Up, Some(Way::Up)) | (Is::Bad, Some(Way::Down | Way::Unreachable)) => true,
-        (Is::Unreachable, Some(Way::Unreachable)) => true,
-        _ => false,
+    let holds = |(clients, is): &(Clients, Is)| match is {
+        Is::Up => ways.get(clients) == Some(&Way::Up),
+        Is::Bad => ways.get(clients).is_some_and(|way| *way != Way::Up),
+        Is::Unreachable => ways.get(clients) == Some(&Way::Unreachable),
     };
     let told = TABLE.iter().filter_map(|block| block.iter().find(|row| row.when.iter().all(holds)));
     let told: Vec<&str> = told.map(|row| row.people_notice).collect();
