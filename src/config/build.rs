@@ -18,10 +18,7 @@ use super::{
 use crate::{
     model::{Subject, Vantage},
     net::Net,
-    notify::{
-        Habits, Hears,
-        clients::{self, Clients},
-    },
+    notify::{Habits, Hears},
     protocol::Problem,
 };
 
@@ -52,24 +49,15 @@ impl Workshop<'_> {
             let depends_on = party.value.depends_on.iter().map(|other| other.value.as_str().into()).collect();
             Some((key, Party { kind: party.value.kind?, name, depends_on, feeds }))
         });
-        let probes: Vec<(Probe, Option<Clients>)> = file
-            .probes
-            .iter()
-            .flatten()
-            .filter_map(|probe| {
-                let given = probe.value.clients;
-                let probe = self.probe(probe)?;
-                let clients = given.or_else(|| clients::recognise(&probe.check.target()));
-                Some((probe, clients))
-            })
-            .collect();
+        let probes: Vec<Arc<Probe>> =
+            file.probes.iter().flatten().filter_map(|probe| self.probe(probe).map(Arc::new)).collect();
         Plan {
             hash: hash(self.text.as_bytes()),
             vantage: self.vantage(),
             hosted_on: file.vantage.hosted_on.as_ref().map(|cloud| cloud.value.as_str().into()),
             parties: parties.collect(),
-            clients: probes.iter().filter_map(|(probe, clients)| Some((probe.name.clone(), (*clients)?))).collect(),
-            probes: probes.into_iter().map(|(probe, _)| Arc::new(probe)).collect(),
+            clients: feeds::clients(file, &probes),
+            probes,
             alerts: self.alerts(),
             maintenance: file.maintenance.iter().filter_map(|window| self.window(window)).collect(),
             keep: Keep {

@@ -1,8 +1,10 @@
-//! Status feeds of the file: made ready, and the rules that they keep.
+//! What the file says of providers besides probes: status feeds, made ready, with the rules that they keep, and the ways of
+//! real clients.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    Probe,
     at::{At, Several},
     fault::{Fault, did_you_mean},
     file::{File, NamedFeedFile, PartyFile},
@@ -10,7 +12,10 @@ use super::{
     shorthand::ShortOrLong,
     wrong::shortened,
 };
-use crate::feed::{Feed, Names, Source};
+use crate::{
+    feed::{Feed, Names, Source},
+    notify::clients::{Clients, recognise},
+};
 
 /// The feeds of a party.
 pub(super) fn feeds(file: &File, key: &str, party: &PartyFile) -> Vec<Feed> {
@@ -44,6 +49,18 @@ fn products<'a>(file: &'a File, party: &'a str) -> impl Iterator<Item = &'a str>
     let probes = file.probes.iter().flatten().map(|probe| &probe.value);
     let own = probes.filter(move |probe| probe.party.as_ref().is_some_and(|one| one.value == party));
     own.filter_map(|probe| probe.product.as_ref()).map(|product| product.value.as_str())
+}
+
+/// Which way of real clients each probe looks at, as it says or as its target is known for.
+pub(super) fn clients(file: &File, probes: &[Arc<Probe>]) -> BTreeMap<Arc<str>, Clients> {
+    let given: BTreeMap<&str, Clients> = file
+        .probes
+        .iter()
+        .flatten()
+        .filter_map(|probe| Some((probe.value.name.as_ref()?.value.as_str(), probe.value.clients?)))
+        .collect();
+    let of = |probe: &Probe| given.get(&*probe.name).copied().or_else(|| recognise(&probe.check.target()));
+    probes.iter().filter_map(|probe| Some((probe.name.clone(), of(probe)?))).collect()
 }
 
 /// Addresses are of the web, names are given for what there is, and no list of names is empty.
