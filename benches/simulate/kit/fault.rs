@@ -255,7 +255,15 @@ impl Roles {
             (0..world.targets.len()).filter(|index| world.kind(*index) == PartyKind::Control).collect();
         let of_control = effects.iter().any(|effect| effect.whose == Whose::Control);
         let probe = dice.pick(if of_control { &controls } else { &of_product }).copied().unwrap_or(0);
-        let protocol = dice.pick(&world.targets).map_or("http", |target| target.protocol);
+        // One that somebody answers for is looked at by, more than once where there is such.
+        let speak = |protocol: &str| {
+            let spoken = |target: &usize| world.targets[*target].protocol == protocol;
+            (0..world.targets.len()).filter(spoken).filter(|target| world.kind(*target) != PartyKind::Control).count()
+        };
+        let mut protocols: Vec<&'static str> = world.targets.iter().map(|target| target.protocol).collect();
+        dice.shuffle(&mut protocols);
+        protocols.sort_by_key(|protocol| std::cmp::Reverse(speak(protocol).min(2)));
+        let protocol = protocols.first().copied().unwrap_or("http");
         let mut regions: Vec<usize> = (0..world.regions.len()).collect();
         dice.shuffle(&mut regions);
         let region = regions.first().copied().unwrap_or(0);

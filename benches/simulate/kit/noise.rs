@@ -100,6 +100,8 @@ pub fn happenings(world: &World, parameters: &Parameters, until: f64, dice: &mut
     let noise = &parameters.noise;
     let month = 30.0 * 86_400.0;
     let targets = world.targets.len();
+    let on_rounds = dice.chance(noise.blips_on_rounds);
+    let begin = |at: f64| if on_rounds { (at / INTERVAL).floor() * INTERVAL } else { at };
     let mut all = Vec::new();
     let mut again = |a_month: f64, dice: &mut Dice, make: &mut dyn FnMut(f64, &mut Dice) -> Option<Effect>| {
         if a_month <= 0.0 {
@@ -122,7 +124,7 @@ pub fn happenings(world: &World, parameters: &Parameters, until: f64, dice: &mut
         ));
         Some(Effect {
             cells: cells(&|region, _| region == hit),
-            spans: vec![[at, at + INTERVAL]],
+            spans: vec![[begin(at), begin(at) + INTERVAL]],
             share: share(dice),
             deed,
         })
@@ -140,18 +142,23 @@ pub fn happenings(world: &World, parameters: &Parameters, until: f64, dice: &mut
         ));
         Some(Effect {
             cells: cells(&|_, target| target == hit),
-            spans: vec![[at, at + 2.0 * INTERVAL]],
+            spans: vec![[begin(at), begin(at) + 2.0 * INTERVAL]],
             share: share(dice),
             deed,
         })
     });
     again(noise.provider_blips_a_month, dice, &mut |at, dice| {
         let hit = dice.below(world.parties.len());
-        let rounds = dice.whole([1, 2]) as f64;
+        let rounds = if dice.chance(noise.longer_provider_blips) { 2.0 } else { 1.0 };
         let deed =
             Deed::Fail(blip(&[(Phase::FirstByte, Kind::StatusUnexpected), (Phase::Connect, Kind::TimedOut)], dice));
         let covers = |_: usize, target: usize| world.targets[target].party == hit;
-        Some(Effect { cells: cells(&covers), spans: vec![[at, at + rounds * INTERVAL]], share: share(dice), deed })
+        Some(Effect {
+            cells: cells(&covers),
+            spans: vec![[begin(at), begin(at) + rounds * INTERVAL]],
+            share: share(dice),
+            deed,
+        })
     });
     let weeks = 30.0 / 7.0;
     again(noise.stalls_a_week * weeks, dice, &mut |at, dice| {

@@ -69,6 +69,10 @@ pub struct Noise {
     pub region_blips_a_month: f64,
     pub target_blips_a_month: f64,
     pub provider_blips_a_month: f64,
+    /// Share of them that last two rounds and not one.
+    pub longer_provider_blips: f64,
+    /// Share of worlds whose blips begin with a round, and not at any moment.
+    pub blips_on_rounds: f64,
     /// Share of requests that fail in a blip.
     pub blip_share: Range,
     pub diurnal: Range,

@@ -81,7 +81,9 @@ impl Marker<'_> {
     }
 
     fn says(&self, truth: &Truth, said: &Said<'_>) -> bool {
-        let alone = self.world.regions.len() == 1;
+        // A region that is blind itself is no second witness.
+        let blind = self.fault.truths.iter().filter(|truth| matches!(truth.about, Whom::Region(_))).count();
+        let alone = self.world.regions.len().saturating_sub(blind) <= 1;
         let region = |index: usize| &self.world.regions[index].name;
         match &truth.about {
             Whom::Nobody => false,
