@@ -7,7 +7,7 @@ use usoryou::net::Net;
 use super::{
     arguments::{Arguments, QUIET_DAYS},
     kit::{
-        case::{Case, Name},
+        case::{Case, Name, Pace},
         fault::{Deed, Effect},
         score::{Marker, Said},
     },
@@ -45,6 +45,7 @@ pub fn explain(name: &Name, arguments: &Arguments, out: &mut impl Write) -> Trie
     let results = case.run(
         &arguments.parameters,
         &mut [case.product(&Net::system(vec![])?)?],
+        Pace::Thrifty,
         &mut |at, stream, teller, told| {
             for verdict in teller.verdicts() {
                 let alternatives: Vec<&str> = verdict.alternatives.iter().map(|cause| cause.word()).collect();
@@ -68,7 +69,8 @@ pub fn explain(name: &Name, arguments: &Arguments, out: &mut impl Write) -> Trie
                 lines.push((
                     at,
                     format!(
-                        "{what} {} {}: {} {} or {:?} ({:.2}) because of {:?} => {mark:?}\n             {}",
+                        "{what} at {} {} {}: {} {} or {:?} ({:.2}) because of {:?} => {mark:?}\n             {}",
+                        one.at.format("%H:%M:%S"),
                         one.incident,
                         one.subject,
                         one.cause,

@@ -13,7 +13,7 @@ use usoryou::net::Net;
 use super::{
     arguments::{Arguments, QUIET_DAYS},
     kit::{
-        case::{BASELINES, Case, Name, QUIET},
+        case::{BASELINES, Case, Name, Pace, QUIET},
         fault::Fault,
         score::Outcome,
         told::Told,
@@ -68,7 +68,7 @@ fn one(name: &Name, arguments: &Arguments, net: &Arc<Net>) -> Result<Run, Box<dy
     if arguments.baselines {
         tellers.extend(case.baselines());
     }
-    let results = case.run(&arguments.parameters, &mut tellers, &mut |_, _, _, _| {});
+    let results = case.run(&arguments.parameters, &mut tellers, Pace::Thrifty, &mut |_, _, _, _| {});
     let lead_in = |fault: &Fault| fault.onset.min(case.length) / 86_400.0;
     let mut outcomes = Vec::new();
     let mut told = Vec::new();

@@ -21,6 +21,7 @@ mod readme;
 mod replay;
 mod run;
 mod scenarios;
+mod simulation;
 mod store;
 mod tcp_tls;
 mod telling;

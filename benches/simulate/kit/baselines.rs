@@ -34,7 +34,7 @@ pub struct Cell {
 
 impl Cell {
     fn is_fresh(&self, now: f64) -> bool {
-        self.row > 0 && now - self.at < FRESH || self.at > 0.0 && now - self.at < FRESH
+        self.at > 0.0 && now - self.at < FRESH
     }
 }
 

@@ -48,6 +48,18 @@ impl std::str::FromStr for Name {
     }
 }
 
+/// How often to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Every second in which something came, as a hub and a replay do.
+    Live,
+    /// The same near a fault; every five seconds elsewhere.
+    Thrifty,
+}
+
+/// Sees the first rule after each of its judgements: when, and what it has just told.
+pub type Watch<'w> = dyn FnMut(f64, &Stream<'_>, &dyn Teller, &[Told]) + 'w;
+
 /// A case, drawn.
 pub struct Case {
     pub world: World,
@@ -86,7 +98,8 @@ impl Case {
         &self,
         parameters: &Parameters,
         tellers: &mut [Box<dyn Teller>],
-        watch: &mut dyn FnMut(f64, &Stream<'_>, &dyn Teller, &[Told]),
+        pace: Pace,
+        watch: &mut Watch<'_>,
     ) -> Vec<Graded> {
         let mut stream = self.stream(parameters);
         let mut told: Vec<Vec<(f64, Told)>> = tellers.iter().map(|_| vec![]).collect();
@@ -103,7 +116,7 @@ impl Case {
             stream.done(second, seen);
             let passed = second + 1 - judged;
             // Long before anything happens it is enough to look now and then.
-            let near = second as f64 > self.fault.onset - 240.0;
+            let near = pace == Pace::Live || second as f64 > self.fault.onset - 240.0;
             if !(near && fresh || passed >= 5) {
                 continue;
             }

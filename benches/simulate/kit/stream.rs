@@ -1,7 +1,7 @@
 //! From a world, its noise and a fault to observations, in the order in which they reach the hub. Knows requests; must
 //! not know who judges them.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use usoryou::model::{Connection, Kind, Outcome, Phase, Sighting, Timestamp};
 
@@ -314,6 +314,7 @@ impl<'a> Stream<'a> {
             &self.world.targets[seen.cell as usize % self.world.targets.len()],
         );
         let place = &self.world.regions[region];
+        let peer = SocketAddr::from(([203, 0, 113, (seen.cell as usize % self.world.targets.len()) as u8 + 1], 443));
         Sighting {
             probe: &target.probe,
             party: &self.world.parties[target.party].key,
@@ -329,7 +330,7 @@ impl<'a> Stream<'a> {
             duration: seen.duration,
             resolve: seen.phases[0],
             connect: seen.phases[1],
-            peer: None,
+            peer: Some(peer),
             http_status: seen.status,
             build: BUILDS[seen.build as usize % BUILDS.len()],
             config: CONFIGS[seen.config as usize % CONFIGS.len()],

@@ -197,7 +197,7 @@ impl World {
         dice: &mut Dice,
     ) -> Target {
         let server = dice.between(parameters.world.server_ms.map(f64::ln)).exp() / 1_000.0;
-        let strict = dice.chance(parameters.world.strict).then(|| server * 4.0 + 1.0);
+        let strict = dice.chance(parameters.world.strict).then_some(server * 4.0 + 1.0);
         let timeout = dice.between(parameters.world.timeout).round();
         let probe = probe.into();
         Target { probe, party: 0, product, protocol, credentialed, deep: false, server, flaps: 0.0, strict, timeout }

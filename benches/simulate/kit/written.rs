@@ -101,6 +101,7 @@ pub fn line(stream: &Stream<'_>, seen: &Seen) -> serde_json::Value {
         "outcome": sighting.outcome,
         "phases": phases, "duration": micros(seen.duration), "connection": "cold",
         "http_status": seen.status, "build": sighting.build, "config": sighting.config, "credential": sighting.credential,
+        "peer": sighting.peer,
         "received_at": stamp(stream.instant(stream.seconds_of(seen.received))),
     });
     if let Some(object) = line.as_object_mut() {
