@@ -159,7 +159,7 @@ pub(super) struct AlertsFile {
     /// From one reminder of an open incident to the next (none).
     pub(super) remind_every: Option<At<Span>>,
     /// From so many incidents at once they are told in one message (4).
-    #[schemars(range(min = 2, max = 1000))]
+    #[schemars(range(min = 1, max = 1000))]
     pub(super) digest_from: Option<At<u32>>,
     /// Ways to tell people, by name.
     pub(super) channels: BTreeMap<String, At<ChannelFile>>,

@@ -34,12 +34,13 @@ type Rule = fn(&Facts<'_>, &mut Vec<Fault>);
 
 /// Every rule.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
-    let of_what_is_there: [Rule; 11] = [
+    let of_what_is_there: [Rule; 12] = [
         names::names,
         names::probe_names_are_unique,
         references::parties_exist,
         references::dependencies_have_no_circle,
         references::channels_exist,
+        references::routes_lead_somewhere,
         numbers::intervals_fit,
         numbers::timeouts_fit,
         numbers::counts_fit,

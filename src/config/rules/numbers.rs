@@ -61,6 +61,7 @@ pub(super) fn counts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
         ("open_after", &file.alerts.open_after, 1000),
         ("close_after", &file.alerts.close_after, 1000),
         ("concurrency", &file.concurrency, 65_536),
+        ("digest_from", &file.alerts.digest_from, 1000),
     ];
     for (key, count, most) in counts {
         if let Some(count) = count
@@ -69,6 +70,11 @@ pub(super) fn counts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
             faults
                 .push(Fault::error(facts.tree.place(count.id), format!("`{key}` is a whole number from 1 to {most}")));
         }
+    }
+    if let Some(every) = &file.alerts.remind_every
+        && every.value.0 < Duration::from_mins(1)
+    {
+        faults.push(Fault::error(facts.tree.place(every.id), "`remind_every` is at least 1m"));
     }
     if let Some(age) = &file.store.max_age
         && !(Duration::from_secs(3600)..=Duration::from_secs(3660 * 86_400)).contains(&age.value.0)

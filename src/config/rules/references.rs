@@ -3,10 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Facts;
-use crate::config::{
-    at::At,
-    fault::{Fault, did_you_mean},
-    wrong::shortened,
+use crate::{
+    config::{
+        at::At,
+        fault::{Fault, did_you_mean},
+        wrong::shortened,
+    },
+    model::Cause,
 };
 
 pub(super) fn parties_exist(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
@@ -25,6 +28,19 @@ pub(super) fn channels_exist(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let known = facts.written_keys(&["alerts", "channels"]);
     for to in facts.file.alerts.routes.iter().flat_map(|route| route.to.iter().flat_map(|to| to.iter())) {
         unknown("channel", to, &known, facts, faults);
+    }
+}
+
+pub(super) fn routes_lead_somewhere(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let products: BTreeSet<&str> =
+        facts.probes().filter_map(|probe| probe.value.product.as_ref()).map(|product| product.value.as_str()).collect();
+    let routes = &facts.file.alerts.routes;
+    for product in routes.iter().flat_map(|route| route.product.iter()).filter(|_| facts.whole) {
+        unknown("product", product, &products, facts, faults);
+    }
+    for cause in routes.iter().flat_map(|route| route.cause.iter()).filter(|cause| cause.value == Cause::Ok) {
+        let fault = Fault::error(facts.tree.place(cause.id), "nobody is told that all is well");
+        faults.push(fault.help("known here: us, them, path, probe, unknown"));
     }
 }
 
