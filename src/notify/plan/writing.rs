@@ -2,26 +2,35 @@
 
 use std::sync::Arc;
 
-use super::{Desk, Planned, Saying, together::GATHER};
+use super::{Desk, Planned, Saying, Word, together::GATHER};
 use crate::{
     model::{Incident, LetterKind, Timestamp},
     notify::{Letter, words},
 };
 
+/// What is said in one thread of one channel at once.
+struct Group {
+    channel: Arc<str>,
+    thread: Arc<str>,
+    saying: Saying,
+    incidents: Vec<Arc<str>>,
+}
+
 impl Desk<'_> {
     /// One letter for all that is said in one thread at once.
     pub(super) fn write(self) -> Planned {
-        let mut groups: Vec<(Arc<str>, Arc<str>, Saying, Vec<Arc<str>>)> = Vec::new();
-        for word in &self.words {
-            let group = groups.iter_mut().find(|(channel, thread, saying, _)| {
-                (channel, thread, saying) == (&word.channel, &word.thread, &word.saying)
-            });
-            match group {
-                Some((.., ids)) if ids.contains(&word.incident) => {}
-                Some((.., ids)) => ids.push(word.incident.clone()),
-                None => {
-                    groups.push((word.channel.clone(), word.thread.clone(), word.saying, vec![word.incident.clone()]))
-                }
+        let mut groups: Vec<Group> = Vec::new();
+        for Word { channel, thread, incident, saying } in &self.words {
+            let same = |group: &&mut Group| (&group.channel, &group.thread, &group.saying) == (channel, thread, saying);
+            match groups.iter_mut().find(same) {
+                Some(group) if group.incidents.contains(incident) => {}
+                Some(group) => group.incidents.push(incident.clone()),
+                None => groups.push(Group {
+                    channel: channel.clone(),
+                    thread: thread.clone(),
+                    saying: *saying,
+                    incidents: vec![incident.clone()],
+                }),
             }
         }
         // What says something shows how it looks, too.
@@ -32,8 +41,8 @@ impl Desk<'_> {
         };
         let letters = groups
             .iter()
-            .filter(|(channel, thread, saying, _)| *saying != Saying::Looking || !says_more(channel, thread))
-            .filter_map(|(channel, thread, saying, ids)| self.letter(channel, thread, *saying, ids))
+            .filter(|group| group.saying != Saying::Looking || !says_more(&group.channel, &group.thread))
+            .filter_map(|group| self.letter(&group.channel, &group.thread, group.saying, &group.incidents))
             .collect();
         let amended = self.amended.iter().filter_map(|id| self.known.get(id).cloned()).collect();
         Planned { letters, amended }
