@@ -5,22 +5,21 @@ use std::io::{self, Read};
 /// Read at once.
 const BLOCK: usize = 1 << 20;
 /// No honest line is longer.
-pub const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 
 /// Lines without their ends.
-pub struct Lines<R> {
+pub(super) struct Lines<R> {
     source: R,
     block: Vec<u8>,
     begin: usize,
     end: usize,
-    number: u64,
     read: u64,
     over: bool,
 }
 
 /// One line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line<'a> {
+pub(super) enum Line<'a> {
     /// As it is written.
     Whole(&'a [u8]),
     /// Longer than [`LONGEST`].
@@ -29,17 +28,12 @@ pub enum Line<'a> {
 
 impl<R: Read> Lines<R> {
     /// The lines of a source.
-    pub fn new(source: R) -> Self {
-        Self { source, block: vec![0; BLOCK + LONGEST], begin: 0, end: 0, number: 0, read: 0, over: false }
-    }
-
-    /// The number of the line that was read last, from 1.
-    pub const fn number(&self) -> u64 {
-        self.number
+    pub(super) fn new(source: R) -> Self {
+        Self { source, block: vec![0; BLOCK + LONGEST], begin: 0, end: 0, read: 0, over: false }
     }
 
     /// Bytes read from the source.
-    pub const fn read(&self) -> u64 {
+    pub(super) const fn read(&self) -> u64 {
         self.read
     }
 
@@ -47,7 +41,7 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut looked = 0;
         let mut too_long = false;
         loop {
@@ -55,7 +49,6 @@ impl<R: Read> Lines<R> {
             if let Some(offset) = memchr::memchr(b'\n', waiting) {
                 let (begin, end) = (self.begin, self.begin + looked + offset);
                 self.begin = end + 1;
-                self.number += 1;
                 return Ok(Some(self.line(begin, end, too_long)));
             }
             if self.over {
@@ -64,7 +57,6 @@ impl<R: Read> Lines<R> {
                 if begin == end && !too_long {
                     return Ok(None);
                 }
-                self.number += 1;
                 return Ok(Some(self.line(begin, end, too_long)));
             }
             looked += waiting.len();
@@ -127,7 +119,7 @@ mod tests {
         let mut found = vec![];
         while let Some(line) = lines.next().unwrap() {
             let line = if let Line::Whole(line) = line { Some(line.to_vec()) } else { None };
-            found.push(line.ok_or(lines.number()));
+            found.push(line.ok_or(found.len() as u64 + 1));
         }
         assert_eq!(lines.read(), text.len() as u64);
         found

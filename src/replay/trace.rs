@@ -112,7 +112,7 @@ pub fn read(source: impl io::Read, taker: &mut impl Taker) -> io::Result<Tally> 
     let mut lines = Lines::new(source);
     let mut parser = Parser::default();
     let mut way = Way { order: Order::default(), waiting: Parser::default(), tally: Tally::default(), taker };
-    let mut number = 0;
+    let mut number = 0_u64;
     while let Some(line) = lines.next()? {
         number += 1;
         match line {
@@ -122,7 +122,7 @@ pub fn read(source: impl io::Read, taker: &mut impl Taker) -> io::Result<Tally> 
                 way.line(&mut parser, line, number);
             }
         }
-        if number % WATCHED_EVERY == 0 {
+        if number.is_multiple_of(WATCHED_EVERY) {
             way.tally.bytes = lines.read();
             way.taker.watch(&way.tally);
         }

@@ -29,7 +29,7 @@ pub struct Terms<'a> {
 pub struct Account<'a> {
     terms: Terms<'a>,
     /// Incidents by subject, each with the span in which it failed.
-    faults: BTreeMap<Subject, Vec<(Span, Cause)>>,
+    faults: BTreeMap<Subject, Vec<Fault>>,
     incidents: Vec<IncidentReport>,
     books: BTreeMap<Subject, Book>,
     cells: BTreeMap<Box<str>, Cell>,
@@ -42,6 +42,11 @@ struct Book {
     figures: Figures,
     durations: Durations,
 }
+
+/// A product and what was added up of it.
+type BookOf = (Option<Arc<str>>, Book);
+/// When something was wrong, and whose fault it was.
+type Fault = (Span, Cause);
 
 /// A probe seen from one place: when last, and how far apart its rounds are.
 struct Cell {
@@ -58,7 +63,7 @@ impl<'a> Account<'a> {
     /// An account under terms, with every incident that touches the period.
     #[must_use]
     pub fn new(terms: Terms<'a>, incidents: &[Incident]) -> Self {
-        let mut faults: BTreeMap<Subject, Vec<(Span, Cause)>> = BTreeMap::new();
+        let mut faults: BTreeMap<Subject, Vec<Fault>> = BTreeMap::new();
         let mut rows = Vec::new();
         for incident in incidents.iter().filter(|incident| incident.state != IncidentState::Suspected) {
             let ended = incident.closed_at.map(|closed| incident.recovered_at.unwrap_or(closed));
@@ -132,7 +137,7 @@ impl<'a> Account<'a> {
     #[must_use]
     pub fn close(self, made_at: Timestamp, data_from: Option<Timestamp>) -> Report {
         let Self { terms, incidents, books, observations, .. } = self;
-        let mut parties: BTreeMap<Arc<str>, Vec<(Option<Arc<str>>, Book)>> = BTreeMap::new();
+        let mut parties: BTreeMap<Arc<str>, Vec<BookOf>> = BTreeMap::new();
         for (subject, book) in books {
             parties.entry(subject.party).or_default().push((subject.product, book));
         }

@@ -52,13 +52,20 @@ fn every_command_of_the_readme_runs() {
     let ours = SocketAddr::from(([127, 0, 0, 1], port));
     running.wait_for("listener", || peers::get(ours, "/healthz").filter(|answer| answer.status == 200));
 
+    // What `replay` is shown with.
+    let seen = running.wait_for("observations", || {
+        let answer = peers::get(ours, "/api/v1/observations?format=jsonl")?;
+        Some(answer.text()).filter(|text| text.contains("api-health") && text.contains("\"control\""))
+    });
+    std::fs::write(folder.path().join("observations.jsonl"), seen).unwrap();
+
     for command in commands() {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
             // The command of the service is the one that runs already, with a port that is free.
             ["usoryou", "run", "--config", "probes.yaml"] => {}
             ["usoryou", rest @ ..] => {
-                let out = run_ours(folder.path(), rest, site.address);
+                let out = run_ours(folder.path(), rest, site.address, ours);
                 let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
                 // A host that is asked for echo may not be asked from here: that is an answer too.
                 let fine = out.status.code() == Some(0) || command.contains("icmp://") && out.status.code() == Some(3);
@@ -79,7 +86,7 @@ fn every_command_of_the_readme_runs() {
 }
 
 /// Runs our binary with the hosts of the README replaced by ones on loopback.
-fn run_ours(folder: &Path, words: &[&str], site: SocketAddr) -> Output {
+fn run_ours(folder: &Path, words: &[&str], site: SocketAddr, ours: SocketAddr) -> Output {
     let words = words.iter().map(|word| match *word {
         // Certificates, resolvers and echo are not on this site: the connection alone is, under the same scheme.
         "tls://example.com:443" | "dns://1.1.1.1/example.com" => format!("tcp://{site}"),
@@ -87,7 +94,8 @@ fn run_ours(folder: &Path, words: &[&str], site: SocketAddr) -> Output {
         "https://example.com" => format!("http://{site}/"),
         other => other.to_owned(),
     });
-    Command::new(USORYOU).current_dir(folder).args(words).output().unwrap()
+    let hub = format!("http://{ours}");
+    Command::new(USORYOU).current_dir(folder).env("USORYOU_HUB", hub).args(words).output().unwrap()
 }
 
 /// Does what a `curl` command of the README does, without curl.

@@ -120,7 +120,7 @@ fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -179,10 +179,11 @@ fn plans(common: &Common, args: &Args, source: Box<dyn Read>) -> Result<(Box<dyn
     Ok((source, Plans { here, there: there.transpose()? }))
 }
 
+/// What the variables of a configuration are filled with.
+type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// A configuration of elsewhere names variables that only its own machine has; judging needs none of them.
-fn leniently(
-    read: &dyn Fn(&dyn Fn(&str) -> Option<String>) -> Result<config::Loaded, Mistakes>,
-) -> Result<Arc<Plan>, Mistakes> {
+fn leniently(read: &dyn Fn(&Variables<'_>) -> Result<config::Loaded, Mistakes>) -> Result<Arc<Plan>, Mistakes> {
     let set = |name: &str| std::env::var(name).ok();
     read(&set)
         .or_else(|mistakes| {
