@@ -199,7 +199,8 @@ impl<'a> Account<'a> {
 }
 
 /// Whether a fault is what a party itself answers for.
-const fn is_own(cause: Cause, kind: PartyKind) -> bool {
+#[must_use]
+pub const fn is_own(cause: Cause, kind: PartyKind) -> bool {
     match kind {
         PartyKind::Us => matches!(cause, Cause::Us),
         PartyKind::Provider | PartyKind::Control => matches!(cause, Cause::Them),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use account::{Account, INCIDENTS_BEFORE, Terms};
+pub use account::{Account, INCIDENTS_BEFORE, Terms, is_own};
 
 use crate::model::{Cause, PartyKind, Timestamp};
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     cli::paint::{Paint, Tint},
     model::Timestamp,
-    report::{Figures, Report},
+    report::{Figures, Report, is_own},
 };
 
 /// A table for a terminal.
@@ -34,10 +34,14 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
         let incidents: Vec<_> = report.incidents.iter().filter(|one| one.party == party.party).collect();
         for one in incidents.iter().rev().take(20).rev() {
             let ended = if one.ended.is_none() { ", not over" } else { "" };
-            let admitted = one.admission_lag.map_or("never admitted".to_owned(), lag_in_words);
+            let admitted = match one.admission_lag {
+                Some(lag) => format!(", {}", lag_in_words(lag)),
+                None if is_own(one.cause, party.kind) => ", never admitted".to_owned(),
+                None => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "    {}  {:<22} {:<8} {}{ended}, {admitted}",
+                "    {}  {:<22} {:<8} {}{ended}{admitted}",
                 one.onset.format("%Y-%m-%d %H:%M:%S"),
                 one.product.as_deref().unwrap_or("–"),
                 one.cause.word(),

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     model::{PartyKind, Timestamp},
-    report::{Figures, IncidentReport, PartyReport, Report},
+    report::{Figures, IncidentReport, PartyReport, Report, is_own},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -54,7 +54,8 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
          round. <i>Availability</i> counts only what is provably the party's own: failing during an incident that is \
          its fault from several regions while unrelated places were reachable. <i>Raw</i> counts every failing round. \
          Planned windows, rounds that could not be judged, and faults of our own network, credential or vantage point \
-         are left out of both. A product that works slowly is available.</p>\n<p>Made {} UTC by usoryou {}.</p>\n\
+         are left out of both. A product that works slowly is available. Times of failing are summed over probes and \
+         regions; incidents are in hours of the clock.</p>\n<p>Made {} UTC by usoryou {}.</p>\n\
          </footer>\n</body>\n</html>\n",
         minute(report.made_at),
         env!("CARGO_PKG_VERSION"),
@@ -95,7 +96,7 @@ fn write_party(page: &mut String, report: &Report, party: &PartyReport) -> fmt::
     page.write_str("</tbody>\n</table>\n")?;
     let incidents: Vec<&IncidentReport> = report.incidents.iter().filter(|one| one.party == party.party).collect();
     if !incidents.is_empty() {
-        write_incidents(page, &incidents)?;
+        write_incidents(page, &incidents, party.kind)?;
     }
     page.write_str("</section>\n")
 }
@@ -131,7 +132,7 @@ fn write_figures(page: &mut String, class: &str, name: &str, figures: &Figures) 
     )
 }
 
-fn write_incidents(page: &mut String, incidents: &[&IncidentReport]) -> fmt::Result {
+fn write_incidents(page: &mut String, incidents: &[&IncidentReport], kind: PartyKind) -> fmt::Result {
     page.write_str(
         "<h3>Incidents</h3>\n<table>\n<thead><tr><th>Began (UTC)</th><th class=\"left\">Product</th>\
          <th class=\"left\">Whose</th><th class=\"left\">Regions</th><th>Lasted</th><th>Admitted after</th></tr></thead>\n<tbody>\n",
@@ -148,7 +149,12 @@ fn write_incidents(page: &mut String, incidents: &[&IncidentReport]) -> fmt::Res
             one.product.as_deref().map_or_else(|| "–".to_owned(), escaped),
             regions.join(", "),
             span(one.lasted),
-            one.admission_lag.map_or("never".to_owned(), lag),
+            match one.admission_lag {
+                Some(seconds) => lag(seconds),
+                // What is not theirs is not theirs to admit.
+                None if is_own(one.cause, kind) => "never".to_owned(),
+                None => "–".to_owned(),
+            },
             cause = one.cause.word(),
         )?;
     }
