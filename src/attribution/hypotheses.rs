@@ -1,222 +1,400 @@
-//! One function per way to explain what is seen, asked in order: the first that fits answers. Each says its evidence in
-//! sentences.
+//! The explanations themselves: what each covers, how likely it is before anything is seen, what its failures look like,
+//! and how well it fits what was seen.
 
-use std::sync::Arc;
+use super::{
+    absorb::Seen,
+    cell::{Cell, Sample},
+    noise::SEVERITIES,
+    part::{Channel, Scope},
+};
+use crate::model::{Cause, Kind, PartyKind, Phase};
 
-use super::matrix::{Look, Matrix, Standing, Tally};
-use crate::model::{Cause, Kind, PartyKind, Phase, Subject};
+/// Rounds that are looked at, at most.
+pub(super) const ROUNDS: i64 = 16;
+/// What one round can say against an explanation, in nats.
+const CLIP: f32 = 3.0;
+/// A held explanation gives way to one that is so much better: a factor of four.
+const HOLD: f32 = 1.386;
 
-/// A subject that is bad somewhere, and all there is to know about it.
-pub(super) struct Case<'a> {
-    pub(super) matrix: &'a Matrix<'a>,
-    pub(super) subject: &'a Subject,
-    /// Sound regions with fresh evidence about it.
-    pub(super) seen: &'a [&'a Arc<str>],
-    /// Those in which it is bad.
-    pub(super) bad_in: &'a [&'a Arc<str>],
-    /// Slow or poor, not down.
-    pub(super) degraded: bool,
+/// A way to explain why a party looks bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Label {
+    /// Its own fault, seen from everywhere: all of it, a product, or one of the hosts of a product.
+    Them(Scope),
+    /// The way there from these regions, or its edge there.
+    Path(Scope, Vec<usize>),
+    /// Our credential, on these probes in these regions.
+    Credential(Vec<usize>, Vec<usize>),
+    /// We ask too often, on these probes in these regions.
+    Quota(Vec<usize>, Vec<usize>),
+    /// A release of ours that came to all that fails.
+    Release,
 }
 
-/// An explanation.
-pub(super) struct Finding {
+impl Label {
+    pub(super) fn covers(&self, seen: &Seen, row: &Row<'_>) -> bool {
+        let probe = row.cell.probe;
+        let within = |scope: &Scope| match *scope {
+            Scope::Probe(one) => probe == one,
+            Scope::Subject(one) => seen.index.probes[probe].subject == one,
+            Scope::Party(_) | Scope::Everything => true,
+        };
+        match self {
+            Self::Them(scope) => within(scope),
+            Self::Path(scope, regions) => within(scope) && regions.contains(&row.cell.region),
+            Self::Credential(probes, regions) | Self::Quota(probes, regions) => {
+                probes.contains(&probe) && regions.contains(&row.cell.region)
+            }
+            Self::Release => row.changed,
+        }
+    }
+
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self, Self::Them(Scope::Party(_)) | Self::Path(Scope::Party(_), _))
+    }
+}
+
+/// A cell, and what it saw round by round.
+pub(super) struct Row<'a> {
+    pub(super) cell: &'a Cell,
+    counts: Vec<Count>,
+    /// Evidence of a bad sample for each severity.
+    evidence: [[f32; SEVERITIES.len()]; 2],
+    /// Whether it runs what has just come to its region.
+    changed: bool,
+    slow: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    bad: u32,
+    all: u32,
+    sorts: [u8; Sort::COUNT],
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn of(
+        cell: &'a Cell,
+        channel: Channel,
+        changed: bool,
+        samples: impl Iterator<Item = (i64, bool, Sample)>,
+    ) -> Self {
+        let mut counts = vec![];
+        for (round, bad, sample) in samples {
+            let Ok(round) = usize::try_from(round) else { continue };
+            if counts.len() <= round {
+                counts.resize(round + 1, Count::default());
+            }
+            let count = &mut counts[round];
+            count.all += 1;
+            if bad {
+                count.bad += 1;
+                let sort = &mut count.sorts[Sort::of(&sample) as usize];
+                *sort = sort.saturating_add(1);
+            }
+        }
+        let noise = if channel == Channel::Slow { &cell.slowness } else { &cell.failing };
+        Self {
+            cell,
+            counts,
+            evidence: [noise.likelihood(false), noise.likelihood(true)],
+            changed,
+            slow: channel == Channel::Slow,
+        }
+    }
+
+    pub(super) fn bad(&self) -> u32 {
+        self.counts.iter().map(|count| count.bad).sum()
+    }
+
+    pub(super) fn all(&self) -> u32 {
+        self.counts.iter().map(|count| count.all).sum()
+    }
+
+    /// Evidence of a round for a fault of a severity, in nats; no single sample may say too much.
+    pub(super) fn said(&self, round: usize, severity: usize) -> f32 {
+        let noise = if self.slow { &self.cell.slowness } else { &self.cell.failing };
+        let Some(count) = self.counts.get(round) else { return 0.0 };
+        to_f32(count.bad) * noise.evidence(true)[severity]
+            + to_f32(count.all - count.bad) * noise.evidence(false)[severity]
+    }
+
+    fn sort(&self, sort: Sort) -> u32 {
+        self.counts.iter().map(|count| u32::from(count.sorts[sort as usize])).sum()
+    }
+}
+
+/// Failures as far as they speak for one explanation or another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Credential,
+    Quota,
+    /// The other 4xx: a wrong question, perhaps.
+    Question,
+    /// It answers, and says that it cannot.
+    Server,
+    /// No answer in time.
+    Silence,
+    /// Refused, reset, closed, unreachable.
+    Network,
+    Name,
+    Certificate,
+    /// What comes back makes no sense.
+    Nonsense,
+    /// Nothing is known of it.
+    Unsaid,
+}
+
+impl Sort {
+    const COUNT: usize = 10;
+    const ALL: [Self; Self::COUNT] = [
+        Self::Credential,
+        Self::Quota,
+        Self::Question,
+        Self::Server,
+        Self::Silence,
+        Self::Network,
+        Self::Name,
+        Self::Certificate,
+        Self::Nonsense,
+        Self::Unsaid,
+    ];
+
+    fn of(sample: &Sample) -> Self {
+        let Some((phase, kind)) = sample.failure else {
+            return Self::of_status(sample.http_status).unwrap_or(Self::Unsaid);
+        };
+        match (phase, kind) {
+            (_, Kind::Unauthorized) => Self::Credential,
+            (_, Kind::RateLimited) => Self::Quota,
+            (Phase::Resolve, _) | (_, Kind::NameNotFound | Kind::ResolverFailed) => Self::Name,
+            (_, Kind::TimedOut | Kind::NotDelivered) => Self::Silence,
+            (_, Kind::Refused | Kind::Reset | Kind::Unreachable | Kind::ClosedEarly) => Self::Network,
+            (_, Kind::CertificateExpired | Kind::CertificateUntrusted | Kind::CertificateNameMismatch) => {
+                Self::Certificate
+            }
+            (_, Kind::NotServing) => Self::Server,
+            (_, Kind::StatusUnexpected) => Self::of_status(sample.http_status).unwrap_or(Self::Server),
+            _ => Self::Nonsense,
+        }
+    }
+
+    const fn of_status(status: u16) -> Option<Self> {
+        match status {
+            401 | 403 => Some(Self::Credential),
+            429 => Some(Self::Quota),
+            400..=499 => Some(Self::Question),
+            500..=599 => Some(Self::Server),
+            _ => None,
+        }
+    }
+
+    /// What such a failure says for an explanation, in nats.
+    const fn speaks_for(self, label: &Label) -> f32 {
+        match (label, self) {
+            (Label::Credential(..), Self::Credential) | (Label::Quota(..), Self::Quota) => 2.0,
+            (Label::Credential(..), Self::Question) | (Label::Release, Self::Question | Self::Nonsense) => 0.7,
+            (Label::Credential(..) | Label::Quota(..), _) => -3.0,
+            (_, Self::Credential) => -2.0,
+            (_, Self::Quota) => -1.5,
+            (Label::Them(_), Self::Server) => 1.0,
+            (Label::Them(_), Self::Certificate) => 1.5,
+            (Label::Path(..), Self::Server) => -0.7,
+            (Label::Path(..), Self::Silence | Self::Network | Self::Name) => 0.3,
+            (Label::Release, Self::Server) => -1.0,
+            _ => 0.0,
+        }
+    }
+}
+
+/// What is to be explained.
+pub(super) struct Question<'a> {
+    pub(super) seen: &'a Seen,
+    pub(super) party: usize,
+    /// Subjects that nothing explains yet.
+    pub(super) open: &'a [usize],
+}
+
+/// The best explanation.
+pub(super) struct Found {
+    pub(super) label: Label,
+    /// Which of the severities fits best.
+    pub(super) severity: usize,
     pub(super) cause: Cause,
     pub(super) confidence: f64,
     pub(super) alternatives: Vec<Cause>,
-    pub(super) regions: Vec<Arc<str>>,
-    pub(super) evidence: Vec<String>,
 }
 
-/// The explanation of a bad subject.
-pub(super) fn explain(case: &Case<'_>) -> Finding {
-    let hypotheses = [credential, nothing_to_compare, one_region_of_several];
-    hypotheses.iter().find_map(|hypothesis| hypothesis(case)).unwrap_or_else(|| everywhere(case))
+/// The explanation that fits best; the one that was held stays unless another is clearly better.
+pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], before: Option<&Label>) -> Option<Found> {
+    let labels = labels(question, rows);
+    let mut scored = score(question.seen, rows, labels);
+    scored.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let first = scored.first()?.1;
+    let held =
+        before.and_then(|before| scored.iter().position(|(label, score, _)| label == before && *score > first - HOLD));
+    let (chosen, _, severity) = scored[held.unwrap_or(0)].clone();
+    let cause = question.cause(&chosen);
+    // Labels of the same cause are one answer; a calm voice for figures that are not independent.
+    let weight = |score: f32| f64::from((score - first) / TEMPERATURE).exp();
+    let total: f64 = scored.iter().map(|(_, score, _)| weight(*score)).sum();
+    let mut by_cause: Vec<(Cause, f64)> = vec![];
+    for (label, score, _) in &scored {
+        let of = question.cause(label);
+        match by_cause.iter_mut().find(|(one, _)| *one == of) {
+            Some((_, sum)) => *sum += weight(*score) / total,
+            None => by_cause.push((of, weight(*score) / total)),
+        }
+    }
+    let confidence = by_cause.iter().find(|(one, _)| *one == cause).map_or(0.0, |(_, share)| *share).min(0.99);
+    let mut others: Vec<(Cause, f64)> =
+        by_cause.into_iter().filter(|(one, share)| *one != cause && *share >= 0.05).collect();
+    others.sort_by(|one, other| other.1.total_cmp(&one.1));
+    let mut alternatives: Vec<Cause> = others.into_iter().map(|(cause, _)| cause).collect();
+    let mut confidence = confidence;
+    // A refusal without anything beside it that lives may also be the way in which the other side fails.
+    let refused = matches!(chosen, Label::Credential(..) | Label::Quota(..));
+    if refused && !lives_beside(question.seen, rows, &chosen) {
+        let blamed = question.cause(&Label::Them(Scope::Everything));
+        confidence = confidence.min(0.75);
+        if !alternatives.contains(&blamed) {
+            alternatives.insert(0, blamed);
+        }
+    }
+    Some(Found { label: chosen, severity, cause, confidence, alternatives })
 }
 
-/// A region that cannot see: not even its controls answer, or its resolver is gone.
-pub(super) fn vantage(matrix: &Matrix<'_>, region: &Arc<str>, here: &[&Look<'_>]) -> Option<Finding> {
-    let evidence = no_control_answers(matrix, region).or_else(|| resolver_is_gone(here))?;
-    // A control that answers leaves room for several parties that fail at once.
-    let sees_something = matrix.place(region).controls.up > 0;
-    Some(Finding {
-        cause: Cause::Probe,
-        confidence: if sees_something { 0.8 } else { 0.9 },
-        alternatives: if sees_something { vec![Cause::Them] } else { vec![] },
-        regions: vec![region.clone()],
-        evidence,
-    })
+/// Whether something of the party that an explanation does not cover is well.
+fn lives_beside(seen: &Seen, rows: &[Row<'_>], label: &Label) -> bool {
+    rows.iter().any(|row| !label.covers(seen, row) && row.all() > 0 && row.bad() * 4 < row.all())
 }
 
-/// Controls are unrelated to everything else: when all of them fail together with most of the rest, or most of them with
-/// all of the rest, the network here is what they share. Controls that fail while the rest lives are nobody's fault.
-fn no_control_answers(matrix: &Matrix<'_>, region: &Arc<str>) -> Option<Vec<String>> {
-    let controls = matrix.place(region).controls;
-    let standings: Vec<Standing> =
-        matrix.accountable().filter_map(|(subject, _)| matrix.standing(subject, region)).collect();
-    let bad = standings.iter().filter(|standing| **standing == Standing::Bad).count();
-    let enough = if controls.all_down() { bad * 2 >= standings.len() } else { bad == standings.len() };
-    (controls.mostly_down() && bad > 0 && enough).then(|| {
-        let (up, all) = (controls.up, controls.all);
-        vec![format!("Controls {up}/{all} up, {bad} of {} others down too.", standings.len())]
-    })
+/// How calm the voice is: evidence of cells that share causes counts for less than it adds up to.
+const TEMPERATURE: f32 = 1.6;
+
+impl Question<'_> {
+    fn cause(&self, label: &Label) -> Cause {
+        match label {
+            Label::Them(_) if self.seen.index.parties[self.party].kind == PartyKind::Us => Cause::Us,
+            Label::Them(_) => Cause::Them,
+            Label::Path(..) => Cause::Path,
+            Label::Credential(..) | Label::Quota(..) | Label::Release => Cause::Probe,
+        }
+    }
 }
 
-/// Everything that fails, fails at its name, with unrelated parties among it, and no name resolves.
-fn resolver_is_gone(here: &[&Look<'_>]) -> Option<Vec<String>> {
-    let down: Vec<&&Look<'_>> = here.iter().filter(|look| look.is_down()).collect();
-    let at_the_name =
-        |look: &&&Look<'_>| matches!(look.failure(), Some((Phase::Resolve, Kind::ResolverFailed | Kind::TimedOut)));
-    let mut parties: Vec<&Arc<str>> = down.iter().map(|look| &look.subject.party).collect();
-    parties.sort();
-    parties.dedup();
-    let none_resolves = !here.iter().any(|look| look.resolved_well());
-    (parties.len() >= 2 && down.iter().all(at_the_name) && none_resolves).then(|| {
-        vec![format!("No name resolves here: {} probes of {} parties fail at resolve.", down.len(), parties.len())]
-    })
+/// Every explanation that is worth trying, with how likely it is beforehand, in nats.
+fn labels(question: &Question<'_>, rows: &[Row<'_>]) -> Vec<(Label, f32)> {
+    let index = &question.seen.index;
+    let party = Scope::Party(question.party);
+    let mut labels = vec![];
+    let mut scopes = vec![];
+    let whole = question.open.len() == index.parties[question.party].subjects.len();
+    if whole && question.open.len() > 1 {
+        scopes.push((party, -6.5, -7.5));
+    }
+    for subject in question.open {
+        scopes.push((Scope::Subject(*subject), -5.8, -7.4));
+        let probes = &index.subjects[*subject].probes;
+        if probes.len() > 1 && probes.len() <= 40 {
+            scopes.extend(probes.iter().map(|probe| (Scope::Probe(*probe), -7.2, -9.0)));
+        }
+    }
+    let mut regions: Vec<usize> = rows.iter().map(|row| row.cell.region).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    let bad: Vec<usize> = regions.iter().copied().filter(|region| is_bad_there(rows, *region)).collect();
+    for (scope, all, one) in scopes {
+        labels.push((Label::Them(scope), all));
+        labels.extend(bad.iter().map(|region| (Label::Path(scope, vec![*region]), one)));
+        // Fewer than half: more than that are no way but the other end.
+        if bad.len() > 1 && bad.len() * 2 < regions.len() {
+            labels.push((Label::Path(scope, bad.clone()), one - 0.7));
+        }
+    }
+    labels.extend(refusals(rows));
+    if rows.iter().any(|row| row.changed) {
+        labels.push((Label::Release, -6.0));
+    }
+    labels
 }
 
-/// The same refusal of our credential (or of our rate) everywhere, from something that lives: the refusal itself is an
-/// answer, and a sibling without it that also fails takes the argument away.
-fn credential(case: &Case<'_>) -> Option<Finding> {
-    let looks: Vec<&Look<'_>> =
-        case.seen.iter().flat_map(|region| case.matrix.about_in(case.subject, region)).collect();
-    let uniform = |kind: Kind| looks.iter().all(|look| look.is_down() && look.failure().is_some_and(|f| f.1 == kind));
-    let refused = [Kind::Unauthorized, Kind::RateLimited].into_iter().find(|kind| uniform(*kind))?;
-    let siblings: Vec<&Look<'_>> = case
-        .matrix
-        .looks
-        .iter()
-        .filter(|look| look.subject.party == case.subject.party && look.subject != case.subject)
-        .filter(|look| case.seen.contains(&look.region) && look.failure().is_none_or(|f| f.1 != refused))
-        .collect();
-    let lives = siblings.iter().filter(|look| !look.is_down()).count();
-    if !siblings.is_empty() && lives * 2 < siblings.len() {
-        return None;
-    }
-    let other = if case.kind() == PartyKind::Us { Cause::Us } else { Cause::Them };
-    let (confidence, alternatives) = if siblings.is_empty() { (0.6, vec![other]) } else { (0.9, vec![]) };
-    let name = case.matrix.world.name(&case.subject.party);
-    let mut evidence = vec![match refused {
-        Kind::RateLimited => format!("All {} looks are answered, and refused for their rate.", looks.len()),
-        _ => format!("All {} looks are answered, and refused for their credential.", looks.len()),
-    }];
-    if lives > 0 {
-        evidence.push(format!("{lives} of {} other looks at {name} are fine.", siblings.len()));
-    }
-    Some(Finding { cause: Cause::Probe, confidence, alternatives, regions: owned(case.bad_in), evidence })
+fn is_bad_there(rows: &[Row<'_>], region: usize) -> bool {
+    let here = || rows.iter().filter(|row| row.cell.region == region);
+    let (bad, all) = here().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
+    bad * 10 > all || here().any(|row| row.bad() * 2 > row.all())
 }
 
-/// One region, and nothing there that could tell our own network's fault from theirs.
-fn nothing_to_compare(case: &Case<'_>) -> Option<Finding> {
-    let blind = |region: &&Arc<str>| !case.reaches_something_else(region);
-    let all_blind = case.bad_in.iter().all(blind);
-    if !all_blind || case.seen.len() > 1 && case.bad_in.len() * 2 > case.seen.len() {
-        return None;
-    }
-    let blamed = case.blamed();
-    let mut alternatives = vec![blamed, Cause::Path, Cause::Probe];
-    if case.seen.len() > 1 {
-        alternatives = vec![Cause::Path, Cause::Probe];
-    }
-    Some(Finding {
-        cause: Cause::Unknown,
-        confidence: 0.5,
-        alternatives,
-        regions: owned(case.bad_in),
-        evidence: vec![
-            case.surroundings(),
-            "Nothing else that answers from there tells our own network's fault from theirs.".to_owned(),
-        ],
-    })
-}
-
-/// Bad from few regions while these reach other things: something between them and it, or its edge there.
-fn one_region_of_several(case: &Case<'_>) -> Option<Finding> {
-    let (bad, seen) = (case.bad_in.len(), case.seen.len());
-    let few = seen >= 2 && (bad == 1 || bad * 2 < seen);
-    few.then(|| Finding {
-        cause: Cause::Path,
-        confidence: 0.85,
-        alternatives: vec![case.blamed()],
-        regions: owned(case.bad_in),
-        evidence: vec![case.surroundings(), format!("Fine from {}.", list(case.fine_in()))],
-    })
-}
-
-/// Bad from most or all regions: its own fault. One region alone cannot exclude the path.
-fn everywhere(case: &Case<'_>) -> Finding {
-    let alone = case.seen.len() == 1;
-    let compared = case.bad_in.iter().any(|region| case.reaches_something_else(region));
-    let mut alternatives = if alone { vec![Cause::Path] } else { vec![] };
-    if !compared {
-        alternatives.push(Cause::Probe);
-    }
-    let mut evidence = vec![case.surroundings()];
-    let fine = case.fine_in();
-    if !fine.is_empty() {
-        evidence.push(format!("Fine from {}.", list(fine)));
-    }
-    let confidence = match (alone, compared) {
-        (false, true) => 0.95,
-        (true, true) => 0.75,
-        (_, false) => 0.7,
-    };
-    Finding { cause: case.blamed(), confidence, alternatives, regions: owned(case.bad_in), evidence }
-}
-
-impl Case<'_> {
-    fn kind(&self) -> PartyKind {
-        self.matrix.world.kind(&self.subject.party)
-    }
-
-    /// Whose fault it is when it is its own.
-    fn blamed(&self) -> Cause {
-        if self.kind() == PartyKind::Us { Cause::Us } else { Cause::Them }
-    }
-
-    /// Whether a control or another party answers from a region: then the region's own network works.
-    fn reaches_something_else(&self, region: &Arc<str>) -> bool {
-        self.matrix.place(region).up_besides(&self.subject.party) > 0
-    }
-
-    fn fine_in(&self) -> Vec<&Arc<str>> {
-        self.seen.iter().copied().filter(|region| !self.bad_in.contains(region)).collect()
-    }
-
-    /// `Controls 6/6 up, our API up, Firebase auth down.`, from the regions that look at the subject.
-    fn surroundings(&self) -> String {
-        let controls =
-            self.seen.iter().fold(Tally::default(), |tally, region| tally + self.matrix.place(region).controls);
-        let mut parts = vec![match controls.all {
-            0 => "No controls to compare with".to_owned(),
-            all => format!("Controls {}/{all} up", controls.up),
-        }];
-        let others = self.matrix.accountable().filter(|(subject, _)| *subject != self.subject);
-        parts.extend(others.filter_map(|(subject, _)| self.word_on(subject)).take(4));
-        format!("{}.", parts.join(", "))
-    }
-
-    /// `our API up`: how another subject stands in the same regions.
-    fn word_on(&self, other: &Subject) -> Option<String> {
-        let standings: Vec<Standing> =
-            self.seen.iter().filter_map(|region| self.matrix.standing(other, region)).collect();
-        let bad = standings.iter().filter(|standing| **standing == Standing::Bad).count();
-        let word = match (bad, standings.len()) {
-            (_, 0) => return None,
-            (0, _) => "up".to_owned(),
-            (bad, all) if bad == all => "down".to_owned(),
-            (bad, all) => format!("down from {bad} of {all} regions"),
+/// Our credential and our quota, where what fails is refused for these; less likely where nothing is looked at without
+/// them that could show that the other side lives.
+fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
+    let mut labels = vec![];
+    let wraps: [(Sort, fn(Vec<usize>, Vec<usize>) -> Label); 2] =
+        [(Sort::Credential, Label::Credential), (Sort::Quota, Label::Quota)];
+    for (sort, wrap) in wraps {
+        let refused = |row: &&Row<'_>| row.sort(sort) * 2 > row.bad() && row.bad() > 0;
+        let distinct = |of: fn(&Row<'_>) -> usize| {
+            let mut all: Vec<usize> = rows.iter().filter(refused).map(of).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
         };
-        let name = self.matrix.world.subject_name(other);
-        let name = name.strip_prefix("Our ").map_or(name.clone(), |rest| format!("our {rest}"));
-        Some(format!("{name} {word}"))
+        let (probes, regions) = (distinct(|row| row.cell.probe), distinct(|row| row.cell.region));
+        if probes.is_empty() {
+            continue;
+        }
+        let lives =
+            rows.iter().any(|row| !probes.contains(&row.cell.probe) && row.all() > 0 && row.bad() * 4 < row.all());
+        labels.push((wrap(probes, regions), if lives { -6.0 } else { -7.5 }));
     }
+    labels
 }
 
-fn owned(regions: &[&Arc<str>]) -> Vec<Arc<str>> {
-    regions.iter().map(|region| (*region).clone()).collect()
+/// Scores every explanation: what each round says for it, next to the best of that round and clipped, for the severity
+/// that fits it best.
+fn score(seen: &Seen, rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)> {
+    let rounds = rows.iter().map(|row| row.counts.len()).max().unwrap_or_default();
+    // By label, severity and round.
+    let mut said = vec![vec![[0.0_f32; SEVERITIES.len()]; rounds]; labels.len()];
+    for ((label, _), said) in labels.iter().zip(&mut said) {
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(seen, row)).collect();
+        for (round, said) in said.iter_mut().enumerate() {
+            let (mut votes, mut voters) = (0.0_f32, 0_u32);
+            for row in &covered {
+                let Some(count) = row.counts.get(round) else { continue };
+                for (said, (good, bad)) in said.iter_mut().zip(row.evidence[0].iter().zip(row.evidence[1])) {
+                    *said += to_f32(count.bad) * bad + to_f32(count.all - count.bad) * good;
+                }
+                for sort in Sort::ALL {
+                    let many = u32::from(count.sorts[sort as usize]);
+                    votes += to_f32(many) * sort.speaks_for(label);
+                    voters += many;
+                }
+            }
+            // However many cells fail alike in a round, that they do so is seen once.
+            if voters > 0 {
+                let vote = (votes / to_f32(voters)).clamp(-2.0, 2.0);
+                said.iter_mut().for_each(|said| *said += vote);
+            }
+        }
+    }
+    let best: Vec<f32> =
+        (0..rounds).map(|round| said.iter().flat_map(|said| said[round]).fold(f32::NEG_INFINITY, f32::max)).collect();
+    labels
+        .into_iter()
+        .zip(said)
+        .map(|((label, prior), said)| {
+            let of = |severity: usize| -> f32 {
+                said.iter().zip(&best).map(|(said, best)| (said[severity] - best).max(-CLIP)).sum()
+            };
+            let fits = (0..SEVERITIES.len()).map(|severity| (severity, of(severity)));
+            let (severity, fit) = fits.max_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or((0, 0.0));
+            (label, prior + fit, severity)
+        })
+        .collect()
 }
 
-fn list(regions: Vec<&Arc<str>>) -> String {
-    regions.iter().map(|region| &***region).collect::<Vec<_>>().join(", ")
+#[expect(clippy::cast_precision_loss, reason = "counts of samples are small")]
+const fn to_f32(count: u32) -> f32 {
+    count as f32
 }

@@ -1,29 +1,31 @@
-//! The judge: asks the hypotheses about every vantage point and every subject, then looks for shared fate.
+//! The judge: asks the regions whether they can see, each party what explains it best, and then who shares whose fate.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use super::{
     Absorbed, World,
+    absorb::{REACH, Seen},
+    cell::Cell,
     confirmed::Confirmations,
-    hypotheses::{self, Case, Finding},
-    matrix::{Look, Matrix, Standing, commonest_failure},
-    window::Window,
+    explain::{self, Case, Memory},
+    fate,
+    index::Index,
+    part::Channel,
+    surroundings::Standing,
+    vantage::{self, Sight},
 };
-use crate::model::{Cause, PartyKind, Sighting, Subject, Timestamp, Verdict, round_of};
-
-/// How long after a dependency has come back what stands on it may still be catching up.
-const CATCHING_UP: Duration = Duration::from_mins(1);
+use crate::model::{Cause, PartyKind, Sighting, Subject, Timestamp, Verdict};
 
 /// Takes what is seen, in the order in which it comes to be known, and says whose fault it is. Everything that it knows
 /// comes from its arguments: the same observations at the same instants make the same verdicts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Judge {
     world: World,
-    window: Window,
+    seen: Seen,
+    memories: Vec<Memory>,
     confirmations: Confirmations,
 }
 
@@ -31,7 +33,9 @@ impl Judge {
     /// A judge that has seen nothing yet.
     #[must_use]
     pub fn new(world: World) -> Self {
-        Self { world, window: Window::default(), confirmations: Confirmations::default() }
+        let seen = Seen::new(Index::of(&world), world.open_after);
+        let memories = vec![Memory::default(); seen.index.parties.len()];
+        Self { world, seen, memories, confirmations: Confirmations::default() }
     }
 
     /// The parties and probes that it judges.
@@ -40,219 +44,249 @@ impl Judge {
         &self.world
     }
 
-    /// Goes on with other parties and probes; what was seen stays.
+    /// Goes on with other parties and probes. What was seen of the probes that stay, stays.
     pub fn adopt(&mut self, world: World) {
-        self.world = world;
+        if world == self.world {
+            return;
+        }
+        let mut judge = Self::new(world);
+        judge.seen.inherit(&self.seen);
+        judge.confirmations = std::mem::take(&mut self.confirmations);
+        *self = judge;
     }
 
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
-        let absorbed = self.window.absorb(seen, now);
+        let absorbed = self.seen.absorb(seen, now);
         self.confirmations.absorb(seen, absorbed);
         absorbed
     }
 
     /// One verdict for every subject that is not a control, and one for every vantage point; in a stable order.
     pub fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
-        self.window.prune(&self.world, now);
-        let mut verdicts = judge(&self.world, &self.window, now);
-        self.confirmations.add_to(&mut verdicts, now);
-        verdicts
+        let at = now.timestamp_millis();
+        self.seen.sound_alarms(at);
+        let sights = vantage::sights(&mut self.seen, at);
+        let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
+        let mut verdicts = BTreeMap::new();
+        for party in 0..self.seen.index.parties.len() {
+            if self.seen.index.parties[party].kind != PartyKind::Control {
+                self.of_party(party, &sound, &sights, at, &mut verdicts);
+            }
+        }
+        fate::share(&self.world, &self.seen, &mut verdicts, now);
+        let mut vantages: Vec<Verdict> =
+            sights.into_iter().filter(|sight| sight.known).map(|sight| sight.verdict).collect();
+        vantages.sort_by(|one, other| one.subject.cmp(&other.subject));
+        vantages.extend(verdicts.into_values());
+        self.confirmations.add_to(&mut vantages, now);
+        vantages
+    }
+
+    /// Whether nothing is suspicious: no part of the world has any evidence against it that is worth a look, and every
+    /// region is heard of. While nobody is remembered as bad there is nothing to judge then.
+    #[must_use]
+    pub fn is_calm(&self, now: Timestamp) -> bool {
+        let at = now.timestamp_millis();
+        let quiet = |region: &super::absorb::Region| {
+            at - region.newest <= self.seen.parts[region.everything].interval.saturating_mul(2)
+        };
+        let channels = [Channel::Failing, Channel::Slow, Channel::Inconclusive];
+        self.seen.regions.iter().all(quiet)
+            && self.memories.iter().all(Memory::is_calm)
+            && self.seen.parts.iter().all(|part| {
+                channels.iter().all(|channel| part.is_idle(*channel) || part.suspicion(*channel, at).is_none())
+            })
+    }
+
+    fn of_party(
+        &mut self,
+        party: usize,
+        sound: &[bool],
+        sights: &[Sight],
+        now: i64,
+        verdicts: &mut BTreeMap<Subject, Verdict>,
+    ) {
+        let cases = explain::cases(&self.world, &self.seen, &mut self.memories[party], party, sound, now);
+        let subjects = self.seen.index.parties[party].subjects.clone();
+        for subject in &subjects {
+            let verdict = self.of_subject(*subject, &cases, sound, sights, now);
+            verdicts.insert(verdict.subject.clone(), verdict);
+        }
+        // When a party fails as a whole, that is one fault, not one for each of its products.
+        let whole = cases.iter().find(|case| case.whole && subjects.len() > 1);
+        let own = Subject { party: self.seen.index.parties[party].key.clone(), product: None };
+        let has_own = subjects.iter().any(|subject| self.seen.index.subjects[*subject].subject == own);
+        if let Some(case) = whole.filter(|_| !has_own) {
+            for subject in &subjects {
+                let subject = &self.seen.index.subjects[*subject].subject;
+                if let Some(verdict) = verdicts.get_mut(subject).filter(|verdict| verdict.is_bad()) {
+                    verdict.because_of = Some(own.clone());
+                }
+            }
+            let interval = subjects.iter().map(|subject| self.seen.index.subjects[*subject].interval).min();
+            let verdict = self.bad(own, case, sound, interval.unwrap_or(1), now);
+            verdicts.insert(verdict.subject.clone(), verdict);
+        } else if subjects.len() > 1 && !has_own && self.memories[party].was_whole() {
+            // Whoever was told that all of it is down hears from the same subject that it is back.
+            let products = || subjects.iter().filter_map(|s| verdicts.get(&self.seen.index.subjects[*s].subject));
+            let mut verdict = blank(own, instant(now));
+            verdict.regions_seen = products().map(|product| product.regions_seen).max().unwrap_or_default();
+            verdict.onset = products().filter(|product| !product.is_bad()).filter_map(|product| product.onset).max();
+            verdict.confidence = 0.99;
+            verdict.round = products().map(|product| product.round).min().unwrap_or_default();
+            verdicts.insert(verdict.subject.clone(), verdict);
+        }
+    }
+
+    fn of_subject(&self, subject: usize, cases: &[Case], sound: &[bool], sights: &[Sight], now: i64) -> Verdict {
+        let ix = &self.seen.index.subjects[subject];
+        if let Some(case) = cases.iter().find(|case| case.subjects.contains(&subject)) {
+            return self.bad(ix.subject.clone(), case, sound, ix.interval, now);
+        }
+        let mut verdict = blank(ix.subject.clone(), instant(now));
+        let (mut seen, mut blind) = (BTreeSet::new(), vec![]);
+        for region in 0..self.seen.regions.len() {
+            if let Some(standing) = self.seen.standing(subject, region, now) {
+                if sound[region] {
+                    seen.insert(region);
+                } else {
+                    blind.push((region, standing));
+                }
+            }
+        }
+        let cells: Vec<&Cell> = self.cells_of(subject).filter(|cell| seen.contains(&cell.region)).collect();
+        verdict.regions_seen = seen.len();
+        if seen.is_empty() {
+            verdict.cause = Cause::Unknown;
+            let blamed = blind.iter().find(|(region, _)| sights[*region].verdict.cause == Cause::Probe);
+            match blamed {
+                Some((region, standing)) => {
+                    verdict.because_of = Some(Subject::vantage(&self.seen.regions[*region].name));
+                    if *standing == Standing::Bad {
+                        verdict.cause = Cause::Probe;
+                        verdict.confidence = 0.9;
+                    }
+                    let regions: Vec<usize> = blind.iter().map(|(region, _)| *region).collect();
+                    verdict.regions = self.seen.names(&regions);
+                    verdict.onset = sights[*region].verdict.onset;
+                    verdict.evidence.push("Every vantage point that looks at it has lost its own network.".to_owned());
+                }
+                None => verdict.evidence.push("Nothing fresh has been seen of it.".to_owned()),
+            }
+            return verdict;
+        }
+        good(&mut verdict, &cells, ix.interval);
+        verdict
+    }
+
+    fn bad(&self, subject: Subject, case: &Case, sound: &[bool], interval: i64, now: i64) -> Verdict {
+        let regions = self.seen.names(&case.bad_in);
+        let seen = case.seen.iter().filter(|region| sound[**region]).count();
+        Verdict {
+            cause: case.cause,
+            degraded: case.channel == Channel::Slow,
+            regions,
+            regions_seen: seen.max(1),
+            failure: case.failure.clone(),
+            onset: Some(instant(case.onset)),
+            confidence: case.confidence,
+            alternatives: case.alternatives.clone(),
+            evidence: case.evidence.clone(),
+            weight: f64::from(case.rounds),
+            round: case.last_bad.div_euclid(interval.max(1)),
+            ..blank(subject, instant(now))
+        }
+    }
+
+    fn cells_of(&self, subject: usize) -> impl Iterator<Item = &Cell> {
+        self.seen.cells.iter().filter(move |cell| self.seen.index.probes[cell.probe].subject == subject)
     }
 
     /// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.
     #[must_use]
     pub fn silent_controls(&self, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
-        silent_controls(&self.world, &self.window, now)
+        let at = now.timestamp_millis();
+        let control = |cell: &&Cell| self.seen.index.kind_of(cell.probe) == PartyKind::Control;
+        let down = |cell: &&Cell| self.seen.fresh(cell, at).is_some_and(super::cell::Sample::is_down);
+        let blind = |region: usize| {
+            let mut others = self.seen.cells_in(region).filter(|cell| !control(cell));
+            !others.any(|cell| self.seen.fresh(cell, at).is_some_and(|newest| !newest.is_down()))
+        };
+        let controls = self.seen.cells.iter().filter(control).filter(down).filter(|cell| !blind(cell.region));
+        let place = |cell: &Cell| {
+            let probe = &self.seen.index.probes[cell.probe];
+            (self.seen.index.subjects[probe.subject].subject.clone(), self.seen.regions[cell.region].name.clone())
+        };
+        controls.map(place).collect()
     }
 
     /// From when on stored observations are needed to make the same judge again.
     #[must_use]
     pub fn reaches_back_to(now: Timestamp) -> Timestamp {
-        Window::reaches_back_to(now)
+        now - REACH
     }
 }
 
-fn judge(world: &World, window: &Window, now: Timestamp) -> Vec<Verdict> {
-    let matrix = Matrix::of(world, window, now);
-    let vantages: Vec<Verdict> = matrix.regions.iter().map(|region| of_vantage(&matrix, region, now)).collect();
-    let sound: Vec<&Arc<str>> = matrix
-        .regions
-        .iter()
-        .zip(&vantages)
-        .filter(|(_, verdict)| verdict.cause != Cause::Probe)
-        .map(|(region, _)| *region)
-        .collect();
-    let mut verdicts: BTreeMap<Subject, Verdict> = matrix
-        .accountable()
-        .map(|(subject, interval)| (subject.clone(), of_subject(&matrix, subject, interval, &sound, now)))
-        .collect();
-    let explained: Vec<Verdict> = verdicts.values().filter_map(|v| shared_fate(&matrix, &verdicts, v, now)).collect();
-    verdicts.extend(explained.into_iter().map(|verdict| (verdict.subject.clone(), verdict)));
-    vantages.into_iter().chain(verdicts.into_values()).collect()
+/// A good verdict: what had failed must come through a round before the round counts as good.
+fn good(verdict: &mut Verdict, cells: &[&Cell], interval: i64) {
+    let up = || cells.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
+    let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
+    let newest = || up().filter_map(|cell| cell.newest()).map(|sample| sample.at);
+    let at = back.iter().map(|(_, newest)| *newest).min().or_else(|| newest().max()).unwrap_or_default();
+    verdict.confidence = 0.99;
+    verdict.onset = back.iter().map(|(since, _)| *since).max().map(instant);
+    verdict.round = at.div_euclid(interval.max(1));
 }
 
-fn silent_controls(world: &World, window: &Window, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
-    if !window
-        .any_down(|probe| world.probes.get(probe).is_some_and(|p| world.kind(&p.subject.party) == PartyKind::Control))
-    {
-        return BTreeSet::new();
+/// When a row of bad samples began that is still going on or just over, and over how many rounds it has lasted. What
+/// began before `since` does not count. The beginning is where the sum of the evidence from there on is largest.
+pub(super) fn settle(
+    cells: &[&Cell],
+    counts: impl Fn(&Cell, i64) -> bool,
+    since: i64,
+    interval: i64,
+    severity: usize,
+    channel: Channel,
+) -> Option<Span> {
+    let mut samples: Vec<(i64, bool)> = vec![];
+    for cell in cells {
+        let counted = cell.since(since).filter(|sample| channel.counts(sample) && counts(cell, sample.at));
+        samples.extend(counted.map(|sample| (sample.at, channel.is_bad(sample))));
     }
-    let matrix = Matrix::of(world, window, now);
-    let blind = |region: &Arc<str>| of_vantage(&matrix, region, now).cause == Cause::Probe;
-    let controls = matrix.looks.iter().filter(|look| look.kind == PartyKind::Control && look.is_down());
-    let places: BTreeSet<_> = controls.map(|look| (look.subject.clone(), look.region.clone())).collect();
-    places.into_iter().filter(|(_, region)| !blind(region)).collect()
-}
-
-/// Whether a region can see at all.
-fn of_vantage<'a>(matrix: &'a Matrix<'a>, region: &Arc<str>, now: Timestamp) -> Verdict {
-    let here: Vec<&'a Look<'a>> = matrix.looks.iter().filter(|look| look.region == region).collect();
-    let interval = matrix.world.probes.values().map(|probe| probe.interval).min().unwrap_or(Duration::from_secs(1));
-    let mut verdict = blank(Subject::vantage(region), now);
-    // A vantage point that has said nothing conclusive for a while neither fails nor recovers.
-    verdict.regions_seen = usize::from(!here.is_empty());
-    if here.is_empty() {
-        verdict.cause = Cause::Unknown;
-        verdict.evidence.push("Nothing fresh has come from there.".to_owned());
-        return verdict;
-    }
-    let witnesses: Vec<&'a Look<'a>> = {
-        let controls: Vec<_> = here.iter().copied().filter(|look| look.kind == PartyKind::Control).collect();
-        if controls.is_empty() { here.clone() } else { controls }
-    };
-    match hypotheses::vantage(matrix, region, &here) {
-        Some(finding) => {
-            let down = |looks: &[&'a Look<'a>]| looks.iter().copied().filter(|look| look.is_down()).collect::<Vec<_>>();
-            // The rounds of the witnesses count; a service that is probed more often must not hurry a region's verdict.
-            let testimony = Some(down(&witnesses)).filter(|looks| !looks.is_empty()).unwrap_or_else(|| down(&here));
-            bad(&mut verdict, finding, testimony.into_iter(), interval);
+    samples.sort_unstable();
+    let (for_it, against) = [(2.0, -0.29), (2.5, -0.69), (3.0, -3.0)][severity];
+    let (mut sum, mut lowest, mut begin) = (0.0_f32, 0.0_f32, 0);
+    for (place, (_, bad)) in samples.iter().enumerate() {
+        if sum < lowest {
+            (lowest, begin) = (sum, place);
         }
-        None => good(&mut verdict, witnesses.into_iter(), interval),
+        sum += if *bad { for_it } else { against };
     }
-    verdict
+    let onset = samples[begin.min(samples.len())..].iter().find(|(_, bad)| *bad)?.0;
+    let last = samples.iter().rev().find(|(_, bad)| *bad)?.0;
+    // A twentieth of a round: no schedule is kept to the millisecond.
+    let interval = interval.max(1);
+    let whole = (last - onset + interval / 20).div_euclid(interval);
+    #[expect(clippy::cast_precision_loss, reason = "a count of rounds")]
+    Some(Span { onset, last, rounds: whole.max(0) as f32 + 1.0 })
 }
 
-/// How a subject stands, seen from the regions that can see.
-fn of_subject(
-    matrix: &Matrix<'_>,
-    subject: &Subject,
-    interval: Duration,
-    sound: &[&Arc<str>],
-    now: Timestamp,
-) -> Verdict {
-    let mut verdict = blank(subject.clone(), now);
-    let seen: Vec<&Arc<str>> =
-        sound.iter().copied().filter(|region| matrix.standing(subject, region).is_some()).collect();
-    if seen.is_empty() {
-        return unseen(matrix, verdict, interval);
-    }
-    verdict.regions_seen = seen.len();
-    let with = |wanted: Standing| -> Vec<&Arc<str>> {
-        seen.iter().copied().filter(|region| matrix.standing(subject, region) == Some(wanted)).collect()
-    };
-    let (down, degraded) = (with(Standing::Bad), with(Standing::Degraded));
-    verdict.degraded = down.is_empty() && !degraded.is_empty();
-    let bad_in = if verdict.degraded { degraded } else { down };
-    let looks = || seen.iter().flat_map(|region| matrix.about_in(subject, region));
-    if bad_in.is_empty() {
-        good(&mut verdict, looks(), interval);
-        return verdict;
-    }
-    let case = Case { matrix, subject, seen: &seen, bad_in: &bad_in, degraded: verdict.degraded };
-    let wanted = |look: &&Look<'_>| {
-        bad_in.contains(&look.region) && if case.degraded { look.is_degraded() } else { look.is_down() }
-    };
-    bad(&mut verdict, hypotheses::explain(&case), looks().filter(wanted), interval);
-    verdict
+/// A row of bad samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// Its first and its last bad sample, in milliseconds.
+    pub(super) onset: i64,
+    pub(super) last: i64,
+    /// Rounds from the one to the other, both counted.
+    pub(super) rounds: f32,
 }
 
-/// A subject that no sound region has looked at lately: because no vantage point can see, or because nobody looked.
-fn unseen(matrix: &Matrix<'_>, mut verdict: Verdict, interval: Duration) -> Verdict {
-    let subject = verdict.subject.clone();
-    let blind: Vec<&Look<'_>> = matrix.about(&subject).collect();
-    verdict.cause = Cause::Unknown;
-    if let Some(first) = blind.first() {
-        let finding = Finding {
-            cause: Cause::Probe,
-            confidence: 0.9,
-            alternatives: vec![],
-            regions: blind.iter().map(|look| look.region.clone()).collect(),
-            evidence: vec!["Every vantage point that looks at it has lost its own network.".to_owned()],
-        };
-        verdict.because_of = Some(Subject::vantage(first.region));
-        bad(&mut verdict, finding, blind.into_iter(), interval);
-    } else {
-        verdict.evidence.push("Nothing fresh has been seen of it.".to_owned());
-    }
-    verdict
+pub(super) fn instant(millis: i64) -> Timestamp {
+    Timestamp::from_timestamp_millis(millis).unwrap_or_default()
 }
 
-/// The verdict of a subject whose fault lies with something that it stands on, or that must wait for word of that.
-fn shared_fate(
-    matrix: &Matrix<'_>,
-    verdicts: &BTreeMap<Subject, Verdict>,
-    verdict: &Verdict,
-    now: Timestamp,
-) -> Option<Verdict> {
-    let stands_alone = !matches!(verdict.cause, Cause::Us | Cause::Them | Cause::Unknown) || verdict.degraded;
-    if stands_alone || !verdict.has_evidence() {
-        return None;
-    }
-    let onset = verdict.onset?;
-    let party = &verdict.subject.party;
-    // Two parties that stand on each other cannot both be explained by the other.
-    let below: Vec<&Verdict> = verdicts
-        .values()
-        .filter(|other| other.subject.party != *party && !matrix.world.depends_on(&other.subject.party).contains(party))
-        .filter(|other| matrix.world.depends_on(party).contains(&other.subject.party))
-        .collect();
-    let explains = |other: &&&Verdict| {
-        let failing =
-            other.has_evidence() && !other.degraded && matches!(other.cause, Cause::Them | Cause::Us | Cause::Unknown);
-        let just_back =
-            other.cause == Cause::Ok && other.onset.is_some_and(|back| back >= onset && back + CATCHING_UP >= now);
-        failing || just_back
-    };
-    let guilty: Vec<&Verdict> = below.iter().filter(explains).copied().collect();
-    let is_root = |one: &&&Verdict| {
-        let under = matrix.world.depends_on(&one.subject.party);
-        !guilty.iter().any(|other| under.contains(&other.subject.party))
-    };
-    let mut explained = verdict.clone();
-    if let Some(root) = guilty.iter().find(is_root).or(guilty.first()) {
-        let name = matrix.world.subject_name(&root.subject);
-        explained.cause = match root.cause {
-            Cause::Unknown => Cause::Unknown,
-            _ if matrix.world.kind(&root.subject.party) == PartyKind::Us => Cause::Us,
-            _ => Cause::Them,
-        };
-        explained.alternatives.retain(|cause| *cause != explained.cause);
-        explained.evidence.insert(
-            0,
-            if root.is_bad() {
-                format!("It stands on {name}, which is down.")
-            } else {
-                format!("It stands on {name}, which has only just come back.")
-            },
-        );
-        explained.because_of = Some(root.subject.clone());
-        return Some(explained);
-    }
-    // What it stands on was last looked at before this began: as long as nobody has looked again, nothing more is known
-    // than in the first bad round, so the verdict rests on that round and not on later ones.
-    let older = |other: &&&Verdict| other.has_evidence() && matrix.about(&other.subject).all(|look| look.at() < onset);
-    let pending = below.iter().find(older)?;
-    let interval = matrix.subjects.get(&verdict.subject)?;
-    explained.round = round_of(onset, *interval);
-    explained.evidence.push(format!("{} has not been looked at since.", matrix.world.subject_name(&pending.subject)));
-    if !explained.alternatives.contains(&Cause::Them) && explained.cause != Cause::Them {
-        explained.alternatives.push(Cause::Them);
-    }
-    Some(explained)
-}
-
-const fn blank(subject: Subject, at: Timestamp) -> Verdict {
+pub(super) const fn blank(subject: Subject, at: Timestamp) -> Verdict {
     Verdict {
         subject,
         at,
@@ -266,34 +300,9 @@ const fn blank(subject: Subject, at: Timestamp) -> Verdict {
         alternatives: vec![],
         because_of: None,
         evidence: vec![],
+        weight: 0.0,
         page_says: None,
         people_notice: None,
         round: 0,
     }
-}
-
-fn bad<'a>(verdict: &mut Verdict, finding: Finding, looks: impl Iterator<Item = &'a Look<'a>>, interval: Duration) {
-    let looks: Vec<&Look<'_>> = looks.collect();
-    verdict.cause = finding.cause;
-    verdict.confidence = finding.confidence;
-    verdict.alternatives = finding.alternatives;
-    verdict.evidence = finding.evidence;
-    verdict.regions = finding.regions;
-    verdict.regions.sort();
-    verdict.regions.dedup();
-    verdict.failure = commonest_failure(looks.iter().copied());
-    verdict.onset = looks.iter().filter_map(|look| look.since()).min();
-    verdict.round = looks.iter().map(|look| look.round(interval)).max().unwrap_or_default();
-}
-
-fn good<'a>(verdict: &mut Verdict, looks: impl Iterator<Item = &'a Look<'a>>, interval: Duration) {
-    let looks: Vec<&Look<'_>> = looks.filter(|look| !look.is_down()).collect();
-    let back: Vec<&Look<'_>> = looks.iter().copied().filter(|look| look.has_failed()).collect();
-    verdict.confidence = 0.99;
-    verdict.onset = back.iter().filter_map(|look| look.since()).max();
-    // What had failed must come through a round before the round counts as good.
-    verdict.round = match back.iter().map(|look| look.round(interval)).min() {
-        Some(round) => round,
-        None => looks.iter().map(|look| look.round(interval)).max().unwrap_or_default(),
-    };
 }

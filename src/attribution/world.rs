@@ -9,12 +9,20 @@ use std::{
 use crate::model::{PartyKind, Subject};
 
 /// The parties and the probes that look at them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
     /// Parties by key.
     pub parties: BTreeMap<Arc<str>, WorldParty>,
     /// Probes by name.
     pub probes: BTreeMap<Arc<str>, WorldProbe>,
+    /// Bad rounds before people are told: so much evidence raises an alarm.
+    pub open_after: u32,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self { parties: BTreeMap::new(), probes: BTreeMap::new(), open_after: 3 }
+    }
 }
 
 /// A party as far as judging is concerned.

@@ -21,7 +21,7 @@ pub fn world(plan: &Plan) -> World {
         let seen = WorldProbe { subject: probe.subject.clone(), interval: probe.interval, timeout: probe.timeout };
         (probe.name.clone(), seen)
     });
-    World { parties: parties.collect(), probes: probes.collect() }
+    World { parties: parties.collect(), probes: probes.collect(), open_after: plan.alerts.open_after }
 }
 
 pub(super) fn roster(plan: &Plan) -> Roster {

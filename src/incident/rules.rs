@@ -14,9 +14,13 @@ const HELD: u32 = 2;
 /// An incident that flaps must hold still for longer before it is over, up to so many times.
 const MOST_PATIENCE: u32 = 5;
 
-/// Whether a suspicion is to be told. `verdict` is the newest one, bad, and already counted.
-pub(super) const fn ready_to_open(incident: &Incident, _verdict: &Verdict, policy: Policy) -> bool {
-    incident.bad_rounds >= policy.open_after
+/// Whether a suspicion is to be told: as many bad rounds' worth of evidence as are wanted, and not every cell has to be
+/// looked at again in the last of them. A verdict that does not weigh its evidence counts by its rounds. `verdict` is the
+/// newest one, bad, and already counted.
+pub(super) fn ready_to_open(incident: &Incident, verdict: &Verdict, policy: Policy) -> bool {
+    let counted = f64::from(incident.bad_rounds);
+    let weight = if verdict.weight > 0.0 { verdict.weight + 1.0 / 3.0 } else { counted };
+    weight >= f64::from(policy.open_after.max(1))
 }
 
 /// Whether an incident is over. `verdict` is the newest one, good, and already counted.

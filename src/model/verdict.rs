@@ -88,6 +88,10 @@ pub struct Verdict {
     /// What people with a real client notice of it, as a sentence.
     #[serde(default)]
     pub people_notice: Option<String>,
+    /// How many bad rounds the evidence is worth: a round in which everything fails is worth one, a partial fault needs
+    /// more rounds for the same. Nothing for a good verdict.
+    #[serde(default)]
+    pub weight: f64,
     /// Number of the newest round that the verdict rests on, counted in the subject's shortest interval: the newest bad
     /// round of a bad verdict; of a good one, the round that everything that had failed has come through.
     pub round: i64,

@@ -165,7 +165,7 @@ impl Scenario {
             let interval = Duration::from_secs(probe.interval.into());
             (name.clone(), WorldProbe { subject, interval, timeout: Duration::from_secs(5) })
         });
-        World { parties: parties.collect(), probes: probes.collect() }
+        World { parties: parties.collect(), probes: probes.collect(), ..World::default() }
     }
 
     /// What is seen at a second: each probe starts at its own second of the interval, each region a second later.

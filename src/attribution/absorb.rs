@@ -1,0 +1,357 @@
+//! Taking an observation: to its cell, and from there as evidence to every part of the world that covers the cell.
+//! Bounded in cells; takes anything and says what it does not believe.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use super::{
+    cell::{Cell, Refused, Sample},
+    index::Index,
+    noise::SEVERITIES,
+    part::{Channel, Part, Scope},
+};
+use crate::model::{Connection, Outcome, PartyKind, Sighting, Timestamp};
+
+/// Older observations say nothing about now.
+pub(super) const REACH: Duration = Duration::from_mins(20);
+/// No honest clock is further ahead than this.
+const AHEAD: Duration = Duration::from_mins(2);
+/// Cells at most: 1,000 regions of honest probes fit; a flood of made-up names does not grow the process.
+const CELLS: usize = 200_000;
+/// Regions, nodes, builds and the like at most, together.
+const NAMES: usize = 100_000;
+/// What is inconclusive is counted like this: about once in a hundred is normal, whoever is at fault.
+const INCONCLUSIVE: [[f32; SEVERITIES.len()]; 2] = [[-0.287_682, -0.693_147, -2.995_732], [3.2, 3.9, 4.0]];
+
+/// What became of an observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absorbed {
+    /// It counts.
+    Taken,
+    /// Seen before.
+    Duplicate,
+    /// Older than everything that is remembered of its cell.
+    OutOfOrder,
+    /// Too old to say anything about now.
+    Stale,
+    /// Due further in the future than any honest clock is wrong.
+    Absurd,
+    /// Nothing is known of such a probe.
+    UnknownProbe,
+    /// It confirms a round and is none itself.
+    Confirmation,
+    /// No room for another cell.
+    Full,
+}
+
+/// A region as far as it was heard of.
+#[derive(Debug, Clone)]
+pub(super) struct Region {
+    pub(super) name: Arc<str>,
+    /// When the newest observation from there was due, conclusive or not, and when it came, in milliseconds.
+    pub(super) newest: i64,
+    pub(super) heard: i64,
+    /// The part that covers all of it.
+    pub(super) everything: usize,
+    /// What runs there, by node, and since when it is another than before.
+    runs: HashMap<u32, Runs>,
+    pub(super) changed: Option<Changed>,
+    /// What it saw from when to when says nothing about others: it could not see.
+    void: (i64, i64),
+}
+
+impl Region {
+    /// It cannot see, since then and now.
+    pub(super) fn blind(&mut self, since: i64, now: i64) {
+        let (from, until) = self.void;
+        self.void = if since <= until { (from.min(since), now) } else { (since, now) };
+    }
+
+    /// Whether what was due at an instant counts.
+    pub(super) fn saw(&self, at: i64) -> bool {
+        !(self.void.0..=self.void.1).contains(&at)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Runs {
+    build: u32,
+    config: u32,
+}
+
+/// Another build or configuration has come to a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) at: i64,
+    /// Whether it is the build and not the configuration alone.
+    pub(super) build: bool,
+    /// What runs now.
+    pub(super) to: u32,
+}
+
+/// Everything that was seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    pub(super) index: Index,
+    pub(super) regions: Vec<Region>,
+    pub(super) cells: Vec<Cell>,
+    pub(super) parts: Vec<Part>,
+    wanted: f32,
+    names: HashMap<Arc<str>, u32>,
+    by_name: Vec<Arc<str>>,
+    by_region: HashMap<u32, usize>,
+    by_key: HashMap<(usize, usize, u32, bool), usize>,
+    by_scope: HashMap<(Scope, Option<usize>), usize>,
+}
+
+impl Seen {
+    pub(super) fn new(index: Index, open_after: u32) -> Self {
+        // Two thirds of the last round are enough: not every cell of a round fails, even in a full fault.
+        let wanted = f32::from(u16::try_from(open_after).unwrap_or(u16::MAX)).max(1.0) - 1.0 / 3.0;
+        Self { index, wanted, by_name: vec!["".into()], names: [("".into(), 0)].into(), ..Self::default() }
+    }
+
+    pub(super) fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
+        if seen.scheduled_at > now + AHEAD {
+            return Absorbed::Absurd;
+        }
+        if seen.scheduled_at < now - REACH {
+            return Absorbed::Stale;
+        }
+        if seen.varied.is_some() {
+            return Absorbed::Confirmation;
+        }
+        let Some(probe) = self.index.probe(seen.probe) else { return Absorbed::UnknownProbe };
+        if self.cells.len() >= CELLS || self.by_name.len() >= NAMES {
+            return Absorbed::Full;
+        }
+        let region = self.region(seen.region);
+        let node = self.number(seen.node);
+        let at = seen.scheduled_at.timestamp_millis();
+        let cell = self.cell(probe, region, node, seen.connection == Connection::Warm);
+        let mut sample = Sample {
+            at,
+            outcome: seen.outcome,
+            failure: seen.failure,
+            slow: seen.outcome == Outcome::Degraded,
+            #[expect(clippy::cast_possible_truncation, reason = "a duration needs no more digits than this")]
+            duration: seen.duration as f32,
+            resolved: seen.resolve.is_some(),
+            http_status: seen.http_status.unwrap_or_default(),
+            build: self.number(seen.build),
+            config: self.number(seen.config),
+            credential: seen.credential.map_or(0, |name| self.number(name)),
+        };
+        sample.slow |= seen.outcome == Outcome::Up && self.cells[cell].pace.is_slow(sample.duration);
+        match self.cells[cell].insert(sample) {
+            Err(Refused::Duplicate) => return Absorbed::Duplicate,
+            Err(Refused::TooOld) => return Absorbed::OutOfOrder,
+            Ok(()) => {}
+        }
+        if sample.is_down() && self.cells[cell].newest().is_some_and(|newest| newest.at == at) {
+            self.cells[cell].failure = seen.failure_in_full();
+        }
+        self.note_region(region, node, &sample, now.timestamp_millis());
+        self.give(cell, &sample);
+        self.learn(cell, &sample);
+        Absorbed::Taken
+    }
+
+    /// Takes over what another has seen of the probes that both know.
+    pub(super) fn inherit(&mut self, old: &Self) {
+        for region in &old.regions {
+            let number = self.region(&region.name);
+            let runs = region.runs.iter().map(|(node, runs)| {
+                let (build, config) = (self.number(old.name(runs.build)), self.number(old.name(runs.config)));
+                (self.number(old.name(*node)), Runs { build, config })
+            });
+            let runs = runs.collect();
+            let changed = region.changed.map(|changed| Changed { to: self.number(old.name(changed.to)), ..changed });
+            let mine = &mut self.regions[number];
+            (mine.newest, mine.heard, mine.runs, mine.changed) = (region.newest, region.heard, runs, changed);
+        }
+        let mut keys: Vec<_> = old.by_key.iter().collect();
+        keys.sort_unstable();
+        for ((probe, region, node, warm), cell) in keys {
+            let Some(probe) = self.index.probe(&old.index.probes[*probe].name) else { continue };
+            let region = self.region(&old.regions[*region].name);
+            let node = self.number(old.name(*node));
+            let number = self.cell(probe, region, node, *warm);
+            let mut cell = old.cells[*cell].clone();
+            for sample in &mut cell.samples {
+                sample.build = self.number(old.name(sample.build));
+                sample.config = self.number(old.name(sample.config));
+                sample.credential = self.number(old.name(sample.credential));
+            }
+            let samples = cell.samples.clone();
+            let mine = &mut self.cells[number];
+            (cell.probe, cell.region, cell.parts) = (mine.probe, mine.region, std::mem::take(&mut mine.parts));
+            *mine = cell;
+            for sample in samples {
+                self.give(number, &sample);
+            }
+        }
+    }
+
+    /// Gives the evidence of a sample to everything that covers its cell.
+    fn give(&mut self, cell: usize, sample: &Sample) {
+        let cell = &self.cells[cell];
+        if !sample.is_conclusive() {
+            let everything = self.regions[cell.region].everything;
+            self.parts[everything].feed(Channel::Inconclusive, sample.at, true, INCONCLUSIVE[1]);
+            return;
+        }
+        let failing = cell.failing.evidence(sample.is_down());
+        let slow = cell.slowness.evidence(sample.slow);
+        for part in &cell.parts {
+            let part = &mut self.parts[*part];
+            part.feed(Channel::Failing, sample.at, sample.is_down(), failing);
+            if !sample.is_down() {
+                part.feed(Channel::Slow, sample.at, sample.slow, slow);
+            }
+            if !part.is_idle(Channel::Inconclusive) {
+                part.feed(Channel::Inconclusive, sample.at, false, INCONCLUSIVE[0]);
+            }
+        }
+    }
+
+    fn learn(&mut self, cell: usize, sample: &Sample) {
+        let (probe, region) = (self.cells[cell].probe, self.cells[cell].region);
+        let party = self.index.probes[probe].party;
+        let pool = self.by_scope.get(&(Scope::Party(party), Some(region))).copied();
+        let around = pool.map_or(0.0, |pool| self.parts[pool].around);
+        let cell = &mut self.cells[cell];
+        cell.learn_pace_early(sample);
+        if let (Some(bad), Some(pool)) = (cell.learn(around * 0.7), pool) {
+            self.parts[pool].learn(bad);
+        }
+    }
+
+    /// Raises and ends alarms. What an alarm covers does not become normal.
+    pub(super) fn sound_alarms(&mut self, now: i64) {
+        for part in &mut self.parts {
+            for channel in [Channel::Failing, Channel::Slow] {
+                if part.is_idle(channel) || !part.alarm(channel) {
+                    continue;
+                }
+                let Some(strength) = part.strength(channel) else { continue };
+                for cell in &part.cells {
+                    self.cells[*cell].excuse(strength.since, now);
+                }
+            }
+        }
+    }
+
+    fn note_region(&mut self, region: usize, node: u32, sample: &Sample, now: i64) {
+        let region = &mut self.regions[region];
+        region.heard = region.heard.max(now);
+        if sample.at < region.newest {
+            return;
+        }
+        region.newest = sample.at;
+        let runs = Runs { build: sample.build, config: sample.config };
+        if (runs.build, runs.config) == (0, 0) {
+            return;
+        }
+        if let Some(before) = region.runs.insert(node, runs)
+            && before != runs
+        {
+            let build = before.build != runs.build;
+            let to = if build { runs.build } else { runs.config };
+            region.changed = Some(Changed { at: sample.at, build, to });
+        }
+    }
+
+    fn region(&mut self, name: &str) -> usize {
+        let number = self.number(name);
+        if let Some(region) = self.by_region.get(&number) {
+            return *region;
+        }
+        let region = self.regions.len();
+        let everything = self.part(Scope::Everything, Some(region));
+        self.regions.push(Region {
+            name: self.by_name[number as usize].clone(),
+            newest: i64::MIN,
+            heard: i64::MIN,
+            everything,
+            runs: HashMap::new(),
+            changed: None,
+            void: (0, -1),
+        });
+        self.by_region.insert(number, region);
+        region
+    }
+
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.names.get(name) {
+            return *number;
+        }
+        let Ok(number) = u32::try_from(self.by_name.len()) else { return 0 };
+        let name: Arc<str> = name.into();
+        self.by_name.push(name.clone());
+        self.names.insert(name, number);
+        number
+    }
+
+    pub(super) fn name(&self, number: u32) -> &str {
+        self.by_name.get(number as usize).map_or("", |name| name)
+    }
+
+    fn cell(&mut self, probe: usize, region: usize, node: u32, warm: bool) -> usize {
+        if let Some(cell) = self.by_key.get(&(probe, region, node, warm)) {
+            return *cell;
+        }
+        let number = self.cells.len();
+        let (subject, party, interval) = {
+            let ix = &self.index.probes[probe];
+            (ix.subject, ix.party, ix.interval)
+        };
+        let mut scopes = vec![Scope::Probe(probe)];
+        // A control answers for itself alone: controls are unrelated to each other.
+        if self.index.kind_of(probe) != PartyKind::Control {
+            scopes.extend([Scope::Subject(subject), Scope::Party(party)]);
+            let single = |scope: &Scope| match scope {
+                Scope::Probe(_) => self.index.subjects[subject].probes.len() > 1,
+                Scope::Subject(_) => self.index.parties[party].subjects.len() > 1,
+                _ => true,
+            };
+            // What is the same as the next larger is not looked at twice.
+            scopes.retain(single);
+        }
+        let mut parts = vec![];
+        for scope in scopes {
+            parts.extend([self.part(scope, None), self.part(scope, Some(region))]);
+        }
+        parts.push(self.regions[region].everything);
+        for part in &parts {
+            self.parts[*part].cover(number, interval);
+        }
+        self.cells.push(Cell::new(probe, region, parts));
+        self.by_key.insert((probe, region, node, warm), number);
+        number
+    }
+
+    fn part(&mut self, scope: Scope, region: Option<usize>) -> usize {
+        let wanted = self.wanted;
+        *self.by_scope.entry((scope, region)).or_insert_with(|| {
+            self.parts.push(Part::new(scope, region, wanted));
+            self.parts.len() - 1
+        })
+    }
+
+    /// The part with a scope, or the next larger one that is the same.
+    pub(super) fn find(&self, scope: Scope, region: Option<usize>) -> Option<usize> {
+        let larger = |scope: Scope| match scope {
+            Scope::Probe(probe) => Some(Scope::Subject(self.index.probes[probe].subject)),
+            Scope::Subject(subject) => Some(Scope::Party(self.index.subjects[subject].party)),
+            _ => None,
+        };
+        let mut scope = Some(scope);
+        while let Some(wanted) = scope {
+            if let Some(part) = self.by_scope.get(&(wanted, region)) {
+                return Some(*part);
+            }
+            scope = larger(wanted);
+        }
+        None
+    }
+}

@@ -1,0 +1,153 @@
+//! One probe seen from one vantage point over one kind of connection: its newest samples, and what is normal for it.
+//! Bounded in samples; late ones find their place.
+
+use std::collections::VecDeque;
+
+use super::noise::{Noise, Pace};
+use crate::model::{Failure, Kind, Outcome, Phase};
+
+/// Samples kept per cell.
+pub(super) const SAMPLES: usize = 64;
+/// So many newest samples wait before they are learned from: an alarm that they raise comes first.
+const WAIT: usize = 12;
+
+/// What stays of an observation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    /// When it was due, in milliseconds since 1970.
+    pub(super) at: i64,
+    pub(super) outcome: Outcome,
+    pub(super) failure: Option<(Phase, Kind)>,
+    /// Out of the usual, or told so by the probe's own expectation.
+    pub(super) slow: bool,
+    /// Seconds.
+    pub(super) duration: f32,
+    /// Whether a name was resolved on the way.
+    pub(super) resolved: bool,
+    pub(super) http_status: u16,
+    /// Numbers of build, configuration and credential; zero for none.
+    pub(super) build: u32,
+    pub(super) config: u32,
+    pub(super) credential: u32,
+}
+
+impl Sample {
+    pub(super) fn is_down(&self) -> bool {
+        self.outcome == Outcome::Down
+    }
+
+    pub(super) fn is_conclusive(&self) -> bool {
+        self.outcome != Outcome::Inconclusive
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Cell {
+    pub(super) probe: usize,
+    pub(super) region: usize,
+    /// The newest samples, oldest first.
+    pub(super) samples: VecDeque<Sample>,
+    /// The newest failure in full.
+    pub(super) failure: Option<Failure>,
+    pub(super) failing: Noise,
+    pub(super) slowness: Noise,
+    pub(super) pace: Pace,
+    /// The parts of the world that cover it.
+    pub(super) parts: Vec<usize>,
+    /// What an alarm covers is not learned: from and until when.
+    excused: (i64, i64),
+    learned_to: i64,
+}
+
+impl Cell {
+    pub(super) fn new(probe: usize, region: usize, parts: Vec<usize>) -> Self {
+        Self {
+            probe,
+            region,
+            samples: VecDeque::new(),
+            failure: None,
+            failing: Noise::new(0.004, 0.002),
+            slowness: Noise::new(0.02, 0.01),
+            pace: Pace::default(),
+            parts,
+            excused: (0, 0),
+            learned_to: i64::MIN,
+        }
+    }
+
+    /// Puts a sample in its place by time. Says whether there was room for it: not for a second one of the same instant,
+    /// nor for one older than all that are remembered.
+    pub(super) fn insert(&mut self, sample: Sample) -> Result<(), Refused> {
+        let place = self.samples.iter().rposition(|one| one.at <= sample.at);
+        match place {
+            Some(place) if self.samples[place].at == sample.at => return Err(Refused::Duplicate),
+            None if self.samples.len() == SAMPLES => return Err(Refused::TooOld),
+            _ => {}
+        }
+        let place = place.map_or(0, |place| place + 1);
+        self.samples.insert(place, sample);
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Learns from what has waited long enough. `around` is the share of failures that is normal around it.
+    pub(super) fn learn(&mut self, around: f32) -> Option<bool> {
+        let sample = *self.samples.get(self.samples.len().checked_sub(WAIT)?)?;
+        if sample.at <= self.learned_to {
+            return None;
+        }
+        self.learned_to = sample.at;
+        if !sample.is_conclusive() || (self.excused.0..=self.excused.1).contains(&sample.at) {
+            return None;
+        }
+        self.failing.learn(sample.is_down(), around);
+        if !sample.is_down() {
+            self.slowness.learn(sample.slow, 0.0);
+            self.pace.learn(sample.duration);
+        }
+        Some(sample.is_down())
+    }
+
+    /// The first samples teach how long it takes at once: until then nothing is slow.
+    pub(super) fn learn_pace_early(&mut self, sample: &Sample) {
+        if self.samples.len() <= WAIT && sample.outcome == Outcome::Up {
+            self.pace.learn(sample.duration);
+        }
+    }
+
+    /// An alarm that began at `from` covers the cell now.
+    pub(super) fn excuse(&mut self, from: i64, now: i64) {
+        let (_, until) = self.excused;
+        // An alarm that goes on is one span.
+        self.excused = if from <= until { (self.excused.0.min(from), now) } else { (from, now) };
+    }
+
+    /// The newest sample that says anything.
+    pub(super) fn newest(&self) -> Option<&Sample> {
+        self.samples.iter().rev().find(|sample| sample.is_conclusive())
+    }
+
+    /// Samples due since an instant, oldest first.
+    pub(super) fn since(&self, at: i64) -> impl DoubleEndedIterator<Item = &Sample> {
+        let begin = self.samples.partition_point(|sample| sample.at < at);
+        self.samples.range(begin..)
+    }
+
+    /// When the present row of good samples began, if a bad one is remembered before it.
+    pub(super) fn good_since(&self) -> Option<i64> {
+        let conclusive = || self.samples.iter().rev().filter(|sample| sample.is_conclusive());
+        if !conclusive().any(Sample::is_down) {
+            return None;
+        }
+        conclusive().take_while(|sample| !sample.is_down()).last().map(|sample| sample.at)
+    }
+}
+
+/// Why a sample was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Duplicate,
+    TooOld,
+}

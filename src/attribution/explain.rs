@@ -1,0 +1,335 @@
+//! What explains best that a party looks bad: a fault of all of it, of a product, of one host, of the way there from some
+//! regions, of our credential, our quota, our release. Each explanation says which cells it covers and what their
+//! failures should look like; the one under which what was seen is likeliest wins. No round may speak for or against any
+//! of them with more than a few nats: cells that fail together are not independent witnesses.
+
+use super::{
+    World,
+    absorb::Seen,
+    cell::Cell,
+    hypotheses::{self, Label, Row},
+    judge::settle,
+    noise::SEVERITIES,
+    part::{Channel, Scope, Strength, holds, worth},
+};
+use crate::model::{Cause, Failure, PartyKind};
+
+/// What is remembered of a party between two judgements: explanations do not change at every breath.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    held: Vec<(Label, Channel)>,
+    /// What is over: what was due until then is no evidence any more, by subject.
+    over: Vec<(usize, Channel, i64)>,
+    whole: Option<i64>,
+    active: bool,
+}
+
+impl Memory {
+    fn counts(&self, subject: usize, channel: Channel, at: i64) -> bool {
+        !self.over.iter().any(|(one, of, until)| *one == subject && *of == channel && at <= *until)
+    }
+
+    fn end(&mut self, subjects: &[usize], channel: Channel, now: i64) {
+        self.over
+            .retain(|(subject, of, until)| now - until < AFTERWARDS && !(*of == channel && subjects.contains(subject)));
+        self.over.extend(subjects.iter().map(|subject| (*subject, channel, now)));
+    }
+
+    pub(super) const fn is_calm(&self) -> bool {
+        !self.active
+    }
+
+    pub(super) const fn was_whole(&self) -> bool {
+        self.whole.is_some()
+    }
+}
+
+/// An explanation of some of a party's subjects.
+#[derive(Debug, Clone)]
+pub(super) struct Case {
+    pub(super) subjects: Vec<usize>,
+    /// The whole party, not some of its products.
+    pub(super) whole: bool,
+    pub(super) cause: Cause,
+    pub(super) channel: Channel,
+    pub(super) confidence: f64,
+    pub(super) alternatives: Vec<Cause>,
+    pub(super) bad_in: Vec<usize>,
+    /// Sound regions that look at it.
+    pub(super) seen: Vec<usize>,
+    pub(super) failure: Option<Failure>,
+    /// In milliseconds.
+    pub(super) onset: i64,
+    pub(super) last_bad: i64,
+    /// Rounds' worth of evidence.
+    pub(super) rounds: f32,
+    pub(super) evidence: Vec<String>,
+}
+
+/// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
+const AFTERWARDS: i64 = 30 * 60_000;
+
+/// Explains everything about a party that is worth a look.
+pub(super) fn cases(
+    world: &World,
+    seen: &Seen,
+    memory: &mut Memory,
+    party: usize,
+    sound: &[bool],
+    now: i64,
+) -> Vec<Case> {
+    let mut open: Vec<usize> = seen.index.parties[party].subjects.clone();
+    let mut cases: Vec<Case> = vec![];
+    let mut held = vec![];
+    for channel in [Channel::Failing, Channel::Slow] {
+        // Two independent faults of one party at once are as much as anybody can take in.
+        for _ in 0..2 {
+            let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
+            let before = memory.held.iter().find(|(_, of)| *of == channel).map(|(label, _)| label);
+            let inquiry = Inquiry { world, seen, memory, party, open: &open, sound, channel, now };
+            let (case, label) = match inquiry.explain(part, strength, before) {
+                Some(Answer::Bad(case, label)) => (*case, label),
+                Some(Answer::Over(subjects)) => {
+                    memory.end(&subjects, channel, now);
+                    open.retain(|subject| !subjects.contains(subject));
+                    continue;
+                }
+                None => break,
+            };
+            open.retain(|subject| !case.subjects.contains(subject));
+            // What was only suspected binds nobody.
+            if case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX)) {
+                held.push((label, channel));
+            }
+            cases.push(case);
+        }
+    }
+    memory.active = !cases.is_empty();
+    memory.held = held;
+    if cases.iter().any(|case| case.whole) {
+        memory.whole = Some(now);
+    } else if memory.whole.is_some_and(|at| now - at > AFTERWARDS) {
+        memory.whole = None;
+    }
+    cases
+}
+
+/// The part of these subjects, seen from sound regions, with the most evidence against it; of equals the largest.
+fn strongest(
+    seen: &Seen,
+    party: usize,
+    open: &[usize],
+    sound: &[bool],
+    channel: Channel,
+    now: i64,
+) -> Option<(usize, Strength)> {
+    let all = open.len() == seen.index.parties[party].subjects.len();
+    let mut best: Option<(usize, Strength)> = None;
+    for (number, part) in seen.parts.iter().enumerate() {
+        let wanted = match part.scope {
+            Scope::Party(one) => one == party && all,
+            Scope::Subject(one) => open.contains(&one),
+            Scope::Probe(one) => open.contains(&seen.index.probes[one].subject),
+            Scope::Everything => false,
+        };
+        if !wanted || part.is_idle(channel) || part.region.is_some_and(|region| !sound[region]) {
+            continue;
+        }
+        let Some(strength) = part.suspicion(channel, now) else { continue };
+        let larger = |than: usize| part.cells.len() > seen.parts[than].cells.len();
+        let better = best.is_none_or(|(than, before)| {
+            strength.rounds > before.rounds + 0.05 || strength.rounds > before.rounds - 0.05 && larger(than)
+        });
+        if better {
+            best = Some((number, strength));
+        }
+    }
+    best
+}
+
+/// What came of an inquiry.
+enum Answer {
+    Bad(Box<Case>, Label),
+    /// What was told of these subjects does not hold any more.
+    Over(Vec<usize>),
+}
+
+struct Inquiry<'a> {
+    world: &'a World,
+    seen: &'a Seen,
+    memory: &'a Memory,
+    party: usize,
+    open: &'a [usize],
+    sound: &'a [bool],
+    channel: Channel,
+    now: i64,
+}
+
+impl Inquiry<'_> {
+    fn explain(&self, part: usize, strength: Strength, before: Option<&Label>) -> Option<Answer> {
+        let seen = self.seen;
+        let cells: Vec<&Cell> = seen.parts[part].cells.iter().map(|cell| &seen.cells[*cell]).collect();
+        let sound: Vec<&Cell> = cells.into_iter().filter(|cell| self.sound[cell.region]).collect();
+        let interval = seen.parts[part].interval;
+        let counts = |cell: &Cell, at: i64| self.counts(cell, at);
+        let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
+        let rows = self.rows(span.onset, interval);
+        let found = hypotheses::best(&self.question(), &rows, before)?;
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
+        let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
+        let mut subjects: Vec<usize> = covered.iter().map(|row| seen.index.probes[row.cell.probe].subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut looking: Vec<usize> = rows
+            .iter()
+            .filter(|row| subjects.contains(&seen.index.probes[row.cell.probe].subject))
+            .filter(|row| row.all() > 0 || seen.fresh(row.cell, self.now).is_some())
+            .map(|row| row.cell.region)
+            .collect();
+        looking.sort_unstable();
+        looking.dedup();
+        let mut bad_in: Vec<usize> = looking.clone();
+        bad_in.retain(|region| {
+            let here = covered.iter().filter(|row| row.cell.region == *region);
+            let (b, a) = here.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
+            // A region counts when about as much fails there as elsewhere.
+            b > 0 && b * all * 3 >= bad * a
+        });
+        let wanted = seen.parts[part].wanted;
+        let of = |severity: usize| {
+            let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
+            worth((0..hypotheses::ROUNDS as usize + 1).map(said), severity, wanted)
+        };
+        // What was told holds until clearly less is left of it.
+        let told = before.is_some_and(|before| *before == found.label);
+        if told && of(found.severity) < holds(found.severity, wanted) {
+            return Some(Answer::Over(subjects));
+        }
+        let waiting = found.confidence < 0.5 && !told;
+        let settled = span.rounds > self.patience() + 1.5;
+        let mut rounds = (0..SEVERITIES.len()).map(of).fold(0.0, f32::max).min(span.rounds);
+        if waiting && !settled {
+            rounds = rounds.min(self.patience() - 1.0);
+        }
+        let mut case = Case {
+            whole: found.label.is_whole() && self.open.len() > 1,
+            cause: found.cause,
+            channel: self.channel,
+            confidence: found.confidence,
+            alternatives: found.alternatives,
+            seen: looking,
+            failure: seen.commonest_failure(covered.iter().map(|row| row.cell), span.onset),
+            onset: span.onset,
+            last_bad: span.last,
+            rounds,
+            evidence: vec![],
+            subjects,
+            bad_in,
+        };
+        self.doubt(&mut case, waiting && settled);
+        self.tell(&mut case, &found.label, bad, all);
+        Some(Answer::Bad(Box::new(case), found.label))
+    }
+
+    const fn question(&self) -> hypotheses::Question<'_> {
+        hypotheses::Question { seen: self.seen, party: self.party, open: self.open }
+    }
+
+    fn patience(&self) -> f32 {
+        f32::from(u16::try_from(self.world.open_after).unwrap_or(u16::MAX))
+    }
+
+    /// Whether what a cell saw at an instant counts: not while its region could not see, nor what is over.
+    fn counts(&self, cell: &Cell, at: i64) -> bool {
+        let subject = self.seen.index.probes[cell.probe].subject;
+        self.seen.regions[cell.region].saw(at) && self.memory.counts(subject, self.channel, at)
+    }
+
+    /// Every cell of the party in a sound region, with what it saw since, round by round.
+    fn rows(&self, since: i64, interval: i64) -> Vec<Row<'_>> {
+        let begin = since.max(self.now - hypotheses::ROUNDS * interval);
+        let of_it =
+            |cell: &&Cell| self.sound[cell.region] && self.open.contains(&self.seen.index.probes[cell.probe].subject);
+        let mut rows = vec![];
+        for cell in self.seen.cells.iter().filter(of_it) {
+            let soon = |at: i64| (-interval..=4 * interval).contains(&(since - at));
+            let changed = self.seen.regions[cell.region].changed.is_some_and(|changed| soon(changed.at));
+            let samples = cell.since(begin).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
+            let samples = samples.map(|sample| ((sample.at - begin) / interval, self.channel.is_bad(sample), *sample));
+            rows.push(Row::of(cell, self.channel, changed, samples));
+        }
+        rows
+    }
+
+    /// Where nothing tells our own network's fault from theirs, or the explanations stay too close, nobody is blamed.
+    fn doubt(&self, case: &mut Case, too_close: bool) {
+        let blamed = self.blamed();
+        let blind = |region: &usize| !self.seen.reaches_besides(self.party, *region, self.now);
+        let all_blind = !case.bad_in.is_empty() && case.bad_in.iter().all(blind);
+        if all_blind && case.cause != Cause::Probe && (case.seen.len() == 1 || case.bad_in.len() * 2 <= case.seen.len())
+        {
+            case.cause = Cause::Unknown;
+            case.confidence = case.confidence.min(0.5);
+            case.alternatives = if case.seen.len() > 1 {
+                vec![Cause::Path, Cause::Probe]
+            } else {
+                vec![blamed, Cause::Path, Cause::Probe]
+            };
+        } else if too_close {
+            if !case.alternatives.contains(&case.cause) {
+                case.alternatives.insert(0, case.cause);
+            }
+            case.cause = Cause::Unknown;
+        }
+    }
+
+    /// Whose fault it is when it is its own.
+    fn blamed(&self) -> Cause {
+        if self.seen.index.parties[self.party].kind == PartyKind::Us { Cause::Us } else { Cause::Them }
+    }
+
+    /// The evidence in sentences.
+    fn tell(&self, case: &mut Case, label: &Label, bad: u32, all: u32) {
+        let first = match label {
+            Label::Credential(..) => Some(format!("All {all} looks are answered, and refused for their credential.")),
+            Label::Quota(..) => Some(format!("All {all} looks are answered, and refused for their rate.")),
+            Label::Release => Some("It began right after another release of ours came to these regions.".to_owned()),
+            Label::Them(_) | Label::Path(..) => None,
+        };
+        let surroundings = self.seen.around(self.world, &case.subjects, &case.seen, self.now);
+        case.evidence.extend(first);
+        case.evidence.push(surroundings);
+        if case.cause == Cause::Unknown && case.alternatives.contains(&Cause::Probe) {
+            let none = "Nothing else that answers from there tells our own network's fault from theirs.";
+            case.evidence.push(none.to_owned());
+        }
+        let fine: Vec<usize> = case.seen.iter().copied().filter(|region| !case.bad_in.contains(region)).collect();
+        if !fine.is_empty() {
+            case.evidence.push(format!("Fine from {}.", self.seen.list(&fine)));
+        }
+        if all >= 4 && bad * 10 < all * 8 {
+            let verb = if self.channel == Channel::Slow { "are slow" } else { "fail" };
+            case.evidence.push(format!("{bad} of {all} looks {verb} since then."));
+        }
+        if self.channel == Channel::Slow {
+            case.evidence.extend(self.slowness(case));
+        }
+    }
+
+    /// `It takes 850 ms, usually 210 ms.`
+    fn slowness(&self, case: &Case) -> Option<String> {
+        let cells = self.seen.cells.iter().filter(|cell| {
+            case.subjects.contains(&self.seen.index.probes[cell.probe].subject) && case.bad_in.contains(&cell.region)
+        });
+        let mut ratios: Vec<(f32, f32, f32)> = cells
+            .filter_map(|cell| {
+                let now = cell.newest().filter(|newest| newest.slow)?.duration;
+                let usual = cell.pace.usual()?;
+                Some((now / usual, now, usual))
+            })
+            .collect();
+        ratios.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (_, now, usual) = ratios.get(ratios.len() / 2)?;
+        Some(format!("It takes {:.0} ms, usually {:.0} ms.", now * 1_000.0, usual * 1_000.0))
+    }
+}

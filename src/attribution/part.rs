@@ -1,0 +1,247 @@
+//! A part of the world that can fail as one: a probe, a product, a party, a region, or one of these seen from one region.
+//! Adds up evidence for a fault round by round (a CUSUM, Page 1954, begun anew whenever it falls to nothing), and clips
+//! what one round can add: cells that fail together in one round are one event, not many.
+
+use std::collections::VecDeque;
+
+use super::{cell::Sample, noise::SEVERITIES};
+
+/// Evidence that one round can give at most, in nats.
+pub(super) const CLIP: f32 = 3.0;
+/// Rounds kept apart; older ones are one figure.
+const ROUNDS: usize = 24;
+
+/// What a part is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Scope {
+    Probe(usize),
+    Subject(usize),
+    Party(usize),
+    /// All that is seen from a region.
+    Everything,
+}
+
+/// What can be wrong with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Channel {
+    /// Attempts fail.
+    Failing,
+    /// Attempts succeed and take long.
+    Slow,
+    /// Our own vantage point cannot say.
+    Inconclusive,
+}
+
+impl Channel {
+    /// Whether a sample says anything in it.
+    pub(super) fn counts(self, sample: &Sample) -> bool {
+        sample.is_conclusive() && (self != Self::Slow || !sample.is_down())
+    }
+
+    /// Whether it is bad in it.
+    pub(super) fn is_bad(self, sample: &Sample) -> bool {
+        match self {
+            Self::Slow => sample.slow && !sample.is_down(),
+            _ => sample.is_down(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) scope: Scope,
+    pub(super) region: Option<usize>,
+    pub(super) cells: Vec<usize>,
+    /// Length of a round in milliseconds.
+    pub(super) interval: i64,
+    /// Rounds' worth of evidence that raise an alarm.
+    pub(super) wanted: f32,
+    runs: [[Option<Run>; SEVERITIES.len()]; 3],
+    /// The severity of the alarm, by channel.
+    alarmed: [Option<usize>; 3],
+    /// When its newest bad sample was due, by channel.
+    last_bad: [i64; 3],
+    /// How often cells of it fail normally, together.
+    pub(super) around: f32,
+}
+
+/// How strong the evidence for a fault is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Strength {
+    /// In rounds' worth: a round in which all that is covered fails is worth one.
+    pub(super) rounds: f32,
+    /// Which of the [`SEVERITIES`] fits best.
+    pub(super) severity: usize,
+    /// When the evidence began, in milliseconds.
+    pub(super) since: i64,
+}
+
+impl Part {
+    pub(super) fn new(scope: Scope, region: Option<usize>, wanted: f32) -> Self {
+        Self {
+            scope,
+            region,
+            cells: vec![],
+            interval: i64::MAX,
+            wanted,
+            runs: Default::default(),
+            alarmed: [None; 3],
+            last_bad: [i64::MIN; 3],
+            around: 0.0,
+        }
+    }
+
+    pub(super) fn cover(&mut self, cell: usize, interval: i64) {
+        self.cells.push(cell);
+        self.interval = self.interval.min(interval);
+    }
+
+    /// Takes the evidence of one sample.
+    pub(super) fn feed(&mut self, channel: Channel, at: i64, bad: bool, evidence: [f32; SEVERITIES.len()]) {
+        if bad {
+            self.last_bad[channel as usize] = self.last_bad[channel as usize].max(at);
+        }
+        for (severity, (run, evidence)) in self.runs[channel as usize].iter_mut().zip(evidence).enumerate() {
+            match run {
+                Some(going) => {
+                    let enough = enough(self.wanted, severity);
+                    going.feed(at, evidence, self.interval, enough);
+                    if going.level(enough) <= 0.0 {
+                        *run = None;
+                    }
+                }
+                None if bad => *run = Some(Run::begin(at, evidence)),
+                None => {}
+            }
+        }
+    }
+
+    /// Learns how often its cells fail normally.
+    pub(super) fn learn(&mut self, bad: bool) {
+        // About two hours of a party's cells.
+        self.around += (f32::from(u8::from(bad)) - self.around) * 0.004;
+    }
+
+    /// The strongest evidence for a fault, if there is any.
+    pub(super) fn strength(&self, channel: Channel) -> Option<Strength> {
+        let of = |(severity, run): (usize, &Option<Run>)| {
+            let run = run.as_ref()?;
+            Some(Strength {
+                rounds: run.level(enough(self.wanted, severity)) / CLIP / DEMAND[severity],
+                severity,
+                since: run.anchor,
+            })
+        };
+        let runs = self.runs[channel as usize].iter().enumerate().filter_map(of);
+        runs.max_by(|one, other| one.rounds.total_cmp(&other.rounds))
+    }
+
+    pub(super) const fn is_idle(&self, channel: Channel) -> bool {
+        matches!(self.runs[channel as usize], [None, None, None])
+    }
+
+    /// Raises or ends its alarm, after the evidence at hand: an alarm is raised by as many bad rounds as are wanted, for
+    /// the hardest fault that fits. It ends when clearly fewer are left for a fault as hard, and its evidence with it:
+    /// what comes then is another row.
+    pub(super) fn alarm(&mut self, channel: Channel) -> bool {
+        let runs = &self.runs[channel as usize];
+        let rounds = |run: &Run, severity| run.level(enough(self.wanted, severity)) / CLIP / DEMAND[severity];
+        let reaches =
+            |severity: usize, needed: f32| runs[severity].as_ref().is_some_and(|run| rounds(run, severity) >= needed);
+        let before = self.alarmed[channel as usize];
+        let raised = (0..SEVERITIES.len()).rev().find(|severity| reaches(*severity, self.wanted));
+        let held = before.filter(|severity| reaches(*severity, holds(*severity, self.wanted)));
+        self.alarmed[channel as usize] = raised.max(held);
+        if before.is_some() && held.is_none() {
+            self.alarmed[channel as usize] = None;
+            self.runs[channel as usize] = [None, None, None];
+        }
+        self.alarmed[channel as usize].is_some()
+    }
+
+    /// What is worth a look: an alarm, or nearly a bad round's worth of evidence that is not getting old.
+    pub(super) fn suspicion(&self, channel: Channel, now: i64) -> Option<Strength> {
+        let strength = self.strength(channel)?;
+        let lately = now - self.last_bad[channel as usize] <= self.interval.saturating_mul(2);
+        (self.alarmed[channel as usize].is_some() || lately && strength.rounds >= LOOK).then_some(strength)
+    }
+}
+
+/// From so many rounds' worth of evidence on something is worth a look: nearly one bad round.
+const LOOK: f32 = 0.8;
+/// Partial faults need more evidence: what looks like them happens by chance more often.
+const DEMAND: [f32; SEVERITIES.len()] = [1.4, 1.15, 1.0];
+/// More evidence than this beyond what raises an alarm is not kept, in rounds' worth: what was bad for long must be seen
+/// to be good again soon.
+const MORE: f32 = 0.7;
+/// An alarm ends when so much of what is kept is gone: a good round of a full fault, a few of a partial one.
+const SLACK: [f32; SEVERITIES.len()] = [1.8, 1.4, 0.8];
+
+/// The evidence that is kept at most, in nats.
+fn enough(wanted: f32, severity: usize) -> f32 {
+    (wanted + MORE) * CLIP * DEMAND[severity]
+}
+
+/// A row of rounds that speaks for a fault of one severity.
+#[derive(Debug, Clone)]
+struct Run {
+    /// When its first round began, in milliseconds.
+    anchor: i64,
+    /// Of the rounds before the first that is kept.
+    base: f32,
+    /// Number of the first round that is kept.
+    first: i64,
+    rounds: VecDeque<f32>,
+}
+
+impl Run {
+    fn begin(at: i64, evidence: f32) -> Self {
+        Self { anchor: at, base: 0.0, first: 0, rounds: VecDeque::from([evidence]) }
+    }
+
+    fn feed(&mut self, at: i64, evidence: f32, interval: i64, enough: f32) {
+        // What is a little older than the first bad sample belongs to its round; what is older than all that is kept
+        // has had its say.
+        let round = (at - self.anchor).div_euclid(interval).max(0);
+        if round < self.first {
+            return;
+        }
+        let mut place = round - self.first;
+        if place > 4 * ROUNDS as i64 {
+            // A long silence: what was is no evidence any more.
+            *self = Self::begin(at, evidence);
+            return;
+        }
+        while place >= self.rounds.len() as i64 {
+            self.rounds.push_back(0.0);
+            if self.rounds.len() > ROUNDS {
+                let oldest = self.rounds.pop_front().unwrap_or_default();
+                self.base = add(self.base, oldest, enough);
+                self.first += 1;
+                place -= 1;
+            }
+        }
+        if let Some(sum) = usize::try_from(place).ok().and_then(|place| self.rounds.get_mut(place)) {
+            *sum += evidence;
+        }
+    }
+
+    fn level(&self, enough: f32) -> f32 {
+        self.rounds.iter().fold(self.base, |sum, round| add(sum, *round, enough))
+    }
+}
+
+/// Rounds' worth of evidence in these rounds, whose evidence is given in nats.
+pub(super) fn worth(rounds: impl Iterator<Item = f32>, severity: usize, wanted: f32) -> f32 {
+    let enough = enough(wanted, severity);
+    rounds.fold(0.0, |sum, round| add(sum, round, enough)) / CLIP / DEMAND[severity]
+}
+
+/// What must be left of an alarm, in rounds' worth.
+pub(super) fn holds(severity: usize, wanted: f32) -> f32 {
+    wanted + MORE - SLACK[severity]
+}
+
+fn add(sum: f32, round: f32, enough: f32) -> f32 {
+    (sum + round.clamp(-CLIP, CLIP)).clamp(0.0, enough)
+}

@@ -1,0 +1,299 @@
+//! Whether a region can see: a region that has lost its network or its resolver, is starved, runs a bad release or has
+//! fallen silent says nothing about others, and is a fault of its own.
+
+use super::{
+    absorb::Seen,
+    cell::Cell,
+    judge::{blank, instant, settle},
+    part::{Channel, Scope, Strength},
+    surroundings::Tally,
+};
+use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Verdict};
+
+/// A region is not called silent before this, however often it should speak.
+const SILENT: i64 = 60_000;
+/// A vantage point that was silent for so long is no longer ours.
+const FORGOTTEN: i64 = 24 * 3_600_000;
+/// A release explains what begins so soon after it.
+const RELEASE: i64 = 10 * 60_000;
+
+/// A region and what can be said of it.
+pub(super) struct Sight {
+    pub(super) verdict: Verdict,
+    /// Whether its observations count.
+    pub(super) sound: bool,
+    /// Whether it is worth a verdict at all.
+    pub(super) known: bool,
+}
+
+/// Something that fails by itself: a party, or a control.
+struct Unit {
+    control: bool,
+    strength: Option<Strength>,
+    /// Bad here and not in most of the other regions.
+    local: bool,
+}
+
+/// What was found wrong with a region.
+struct Fault {
+    confidence: f64,
+    alternatives: Vec<Cause>,
+    evidence: Vec<String>,
+    /// Rounds' worth of evidence.
+    rounds: f32,
+    since: i64,
+}
+
+/// Every region, in the order in which they were first heard of.
+pub(super) fn sights(seen: &mut Seen, now: i64) -> Vec<Sight> {
+    let newest = seen.regions.iter().map(|region| region.newest).max().unwrap_or(i64::MIN);
+    (0..seen.regions.len()).map(|region| sight(seen, region, newest, now)).collect()
+}
+
+fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
+    let name = seen.regions[region].name.clone();
+    let interval = seen.parts[seen.regions[region].everything].interval.max(1);
+    let mut verdict = blank(Subject::vantage(&name), instant(now));
+    let silent_for = now - seen.regions[region].newest;
+    // Clocks differ a little: a region counts as silent when others are heard of that are so much newer.
+    let behind = newest - seen.regions[region].newest;
+    let everything = seen.regions[region].everything;
+    if silent_for > FORGOTTEN {
+        return Sight { verdict, sound: false, known: false };
+    }
+    let fresh = seen.cells_in(region).any(|cell| seen.fresh(cell, now).is_some());
+    if !fresh && silent_for > interval * 2 && behind > interval * 2 {
+        #[expect(clippy::cast_precision_loss, reason = "a share of rounds")]
+        let rounds = (silent_for as f32 / interval as f32 - 1.0).min(silent_for as f32 / SILENT as f32 * 2.7);
+        verdict.cause = Cause::Probe;
+        verdict.confidence = 0.9;
+        verdict.regions = vec![name];
+        verdict.regions_seen = 1;
+        verdict.onset = Some(instant(seen.regions[region].newest + interval));
+        verdict.weight = f64::from(rounds.max(0.0));
+        verdict.round = now.div_euclid(interval);
+        let others = seen.regions.len() - 1;
+        verdict.evidence = vec![format!(
+            "Nothing has come from there for {} s, while {others} other regions report.",
+            silent_for / 1_000
+        )];
+        return Sight { verdict, sound: false, known: true };
+    }
+    if seen.parts[everything].alarm(Channel::Inconclusive)
+        && let Some(strength) = seen.parts[everything].strength(Channel::Inconclusive).filter(|s| s.severity > 0)
+    {
+        let share = "Its own looks end inconclusively: it is not able to measure.".to_owned();
+        let failure = seen.cells_in(region).filter_map(|cell| cell.samples.back()).find_map(|sample| sample.failure);
+        verdict.failure = failure.map(|(phase, kind)| crate::model::Failure::new(phase, kind, ""));
+        let fault = Fault {
+            confidence: 0.95,
+            alternatives: vec![],
+            evidence: vec![share],
+            rounds: strength.rounds,
+            since: strength.since,
+        };
+        blame(&mut verdict, fault, &name, interval, now);
+        return Sight { verdict, sound: false, known: true };
+    }
+    verdict.regions_seen = usize::from(fresh);
+    if !fresh {
+        verdict.cause = Cause::Unknown;
+        verdict.evidence.push("Nothing fresh has come from there.".to_owned());
+        return Sight { verdict, sound: false, known: true };
+    }
+    match fault(seen, region, now) {
+        Some(fault) => {
+            let bad: Vec<&Cell> = seen.cells_in(region).collect();
+            let span = settle(&bad, |_, _| true, fault.since, interval, 0, Channel::Failing);
+            let (since, rounds) = span.map_or((fault.since, fault.rounds), |span| (span.onset, span.rounds));
+            let fault = Fault { since, rounds: fault.rounds.min(rounds), ..fault };
+            verdict.failure = seen.commonest_failure(bad.into_iter(), since);
+            blame(&mut verdict, fault, &name, interval, now);
+            seen.regions[region].blind(since, now);
+            Sight { verdict, sound: false, known: true }
+        }
+        None => {
+            sees_again(seen, region, &mut verdict, interval);
+            Sight { verdict, sound: true, known: true }
+        }
+    }
+}
+
+fn blame(verdict: &mut Verdict, fault: Fault, name: &std::sync::Arc<str>, interval: i64, now: i64) {
+    verdict.cause = Cause::Probe;
+    verdict.confidence = fault.confidence;
+    verdict.alternatives = fault.alternatives;
+    verdict.evidence = fault.evidence;
+    verdict.regions = vec![name.clone()];
+    verdict.regions_seen = 1;
+    verdict.onset = Some(instant(fault.since));
+    verdict.weight = f64::from(fault.rounds);
+    verdict.round = now.div_euclid(interval);
+}
+
+/// A good verdict: what had failed must come through a round before the round counts as good.
+fn sees_again(seen: &Seen, region: usize, verdict: &mut Verdict, interval: i64) {
+    let witnesses: Vec<&Cell> = {
+        let control = |cell: &&Cell| seen.index.kind_of(cell.probe) == PartyKind::Control;
+        let controls: Vec<&Cell> = seen.cells_in(region).filter(control).collect();
+        if controls.is_empty() { seen.cells_in(region).collect() } else { controls }
+    };
+    let up = || witnesses.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
+    let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
+    verdict.confidence = 0.99;
+    verdict.onset = back.iter().map(|(since, _)| *since).max().map(instant);
+    let newest = || up().filter_map(|cell| cell.newest()).map(|sample| sample.at);
+    let at = back.iter().map(|(_, newest)| *newest).min().or_else(|| newest().max()).unwrap_or_default();
+    verdict.round = at.div_euclid(interval);
+}
+
+fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {
+    let units = units(seen, region, now);
+    let bad: Vec<&Unit> = units.iter().filter(|unit| unit.strength.is_some()).collect();
+    if bad.is_empty() {
+        return None;
+    }
+    resolver_is_gone(seen, region, &bad, now)
+        .or_else(|| no_control_answers(seen, region, &units, now))
+        .or_else(|| bad_release(seen, region, &units, now))
+        .or_else(|| several_at_once(seen, region, &units, now))
+}
+
+/// The units that are looked at from a region, and which of them are bad there.
+fn units(seen: &Seen, region: usize, now: i64) -> Vec<Unit> {
+    let index = &seen.index;
+    let parties = index.parties.iter().enumerate().filter(|(_, party)| party.kind != PartyKind::Control);
+    let mut scopes: Vec<(Scope, bool)> = parties.map(|(number, _)| (Scope::Party(number), false)).collect();
+    let controls = (0..index.probes.len()).filter(|probe| index.kind_of(*probe) == PartyKind::Control);
+    scopes.extend(controls.map(|probe| (Scope::Probe(probe), true)));
+    let strength = |scope: Scope, region: usize| {
+        let part = &seen.parts[seen.find(scope, Some(region))?];
+        part.suspicion(Channel::Failing, now)
+    };
+    let looked_at = |scope: Scope, region: usize| {
+        let part = seen.find(scope, Some(region));
+        part.is_some_and(|part| seen.parts[part].cells.iter().any(|cell| seen.fresh(&seen.cells[*cell], now).is_some()))
+    };
+    let unit = |(scope, control): (Scope, bool)| {
+        if !looked_at(scope, region) {
+            return None;
+        }
+        let here = strength(scope, region);
+        let mut local = false;
+        if here.is_some() {
+            let others: Vec<usize> =
+                (0..seen.regions.len()).filter(|other| *other != region && looked_at(scope, *other)).collect();
+            let bad = others.iter().filter(|other| strength(scope, **other).is_some()).count();
+            local = !others.is_empty() && bad * 3 <= others.len();
+        }
+        Some(Unit { control, strength: here, local })
+    };
+    scopes.into_iter().filter_map(unit).collect()
+}
+
+/// The evidence of the second strongest: what two of them have in common.
+fn second(units: &[&Unit]) -> Option<(f32, i64)> {
+    let mut strengths: Vec<Strength> = units.iter().filter_map(|unit| unit.strength).collect();
+    strengths.sort_by(|one, other| other.rounds.total_cmp(&one.rounds));
+    let rounds = strengths.get(1).or(strengths.first())?.rounds;
+    Some((rounds, strengths.iter().map(|strength| strength.since).min()?))
+}
+
+/// Everything that fails, fails at its name, with unrelated parties among it, and no name resolves.
+fn resolver_is_gone(seen: &Seen, region: usize, bad: &[&Unit], now: i64) -> Option<Fault> {
+    let newest = || seen.cells_in(region).filter_map(|cell| seen.fresh(cell, now));
+    let at_the_name = |failure: Option<(Phase, Kind)>| {
+        matches!(failure, Some((Phase::Resolve, Kind::ResolverFailed | Kind::TimedOut)))
+    };
+    let down: Vec<_> = newest().filter(|sample| sample.is_down()).collect();
+    let names = down.iter().filter(|sample| at_the_name(sample.failure)).count();
+    let resolves = newest().any(|sample| !sample.is_down() && sample.resolved);
+    if bad.len() < 2 || names == 0 || names * 10 < down.len() * 9 || resolves {
+        return None;
+    }
+    let (rounds, since) = second(bad)?;
+    let evidence = format!("No name resolves here: {names} probes of {} parties fail at resolve.", bad.len());
+    Some(Fault { confidence: 0.97, alternatives: vec![], evidence: vec![evidence], rounds, since })
+}
+
+/// Controls are unrelated to everything else: when all of them fail together with most of the rest, or most of them with
+/// all of the rest, the network here is what they share. Controls that fail while the rest lives are nobody's fault.
+fn no_control_answers(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fault> {
+    let Tally { up, all } = seen.controls(region, now);
+    let bad_of = |control: bool| units.iter().filter(|unit| unit.control == control && unit.strength.is_some()).count();
+    let all_of = |control: bool| units.iter().filter(|unit| unit.control == control).count();
+    let (bad_controls, bad, others) = (bad_of(true), bad_of(false), all_of(false));
+    let enough = if bad_controls == all_of(true) { bad * 2 >= others } else { bad == others };
+    if bad_controls * 2 <= all_of(true) || bad == 0 || !enough {
+        return None;
+    }
+    let (rounds, since) = second(&units.iter().filter(|unit| unit.strength.is_some()).collect::<Vec<_>>())?;
+    let subjects: Vec<bool> = seen
+        .accountable()
+        .filter_map(|subject| seen.standing(subject, region, now))
+        .map(|standing| standing == super::surroundings::Standing::Bad)
+        .collect();
+    let down = subjects.iter().filter(|bad| **bad).count();
+    let evidence = vec![format!("Controls {up}/{all} up, {down} of {} others down too.", subjects.len())];
+    // A control that answers leaves room for several parties that fail at once.
+    let alternatives = if up > 0 { vec![Cause::Them] } else { vec![] };
+    Some(Fault { confidence: if up > 0 { 0.85 } else { 0.97 }, alternatives, evidence, rounds, since })
+}
+
+/// What began right after another build or configuration came to this region alone is that release's fault.
+fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fault> {
+    let here = &seen.regions[region];
+    let changed = here.changed.filter(|changed| now - changed.at < 60 * 60_000)?;
+    let interval = seen.parts[here.everything].interval;
+    let alone = seen.regions.iter().filter(|region| now - region.newest < 10 * interval).count() == 1;
+    let guilty = |unit: &&Unit| {
+        unit.strength.is_some_and(|strength| {
+            let after = strength.since - changed.at;
+            (unit.local || alone) && after >= -interval && after <= RELEASE.max(3 * interval)
+        })
+    };
+    let bad: Vec<&Unit> = units.iter().filter(guilty).collect();
+    let accountable = bad.iter().filter(|unit| !unit.control).count();
+    // One region alone cannot say that others are fine: more than one party must have begun to fail.
+    if accountable == 0 || alone && bad.len() < 2 {
+        return None;
+    }
+    let soon = bad.iter().filter_map(|unit| unit.strength).all(|strength| strength.since - changed.at <= 4 * interval);
+    let rounds = bad.iter().filter_map(|unit| unit.strength).map(|s| s.rounds).fold(0.0, f32::max);
+    let since = bad.iter().filter_map(|unit| unit.strength).map(|s| s.since).min()?;
+    let what = if changed.build { "build" } else { "configuration" };
+    let to = seen.name(changed.to);
+    let to: String = to.chars().take(24).collect();
+    let mut evidence =
+        format!("It began {} s after {what} {to} came to this region", (since - changed.at).max(0) / 1_000);
+    evidence.push_str(if alone { "." } else { "; the other regions are fine." });
+    let (confidence, alternatives) = match (soon, bad.len()) {
+        (true, 2..) => (0.95, vec![]),
+        (true, _) => (0.85, vec![Cause::Path]),
+        (false, 2..) => (0.85, vec![Cause::Path]),
+        (false, _) => return None,
+    };
+    Some(Fault { confidence, alternatives, evidence: vec![evidence], rounds, since })
+}
+
+/// Parties that have nothing to do with each other begin to fail here and nowhere else: what they share is this region.
+fn several_at_once(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fault> {
+    let local: Vec<&Unit> = units.iter().filter(|unit| unit.local && unit.strength.is_some()).collect();
+    let accountable = local.iter().filter(|unit| !unit.control).count();
+    if local.len() < 2 || accountable == 0 {
+        return None;
+    }
+    let (rounds, since) = second(&local)?;
+    let most = local.len() * 10 >= units.len() * 6;
+    let Tally { up, all } = seen.controls(region, now);
+    let evidence = vec![
+        format!(
+            "{} of {} unrelated parties and controls fail from there, and not elsewhere.",
+            local.len(),
+            units.len()
+        ),
+        format!("Controls {up}/{all} up."),
+    ];
+    let (confidence, alternatives) = if most { (0.95, vec![]) } else { (0.75, vec![Cause::Path]) };
+    Some(Fault { confidence, alternatives, evidence, rounds, since })
+}
