@@ -88,6 +88,14 @@ pub(super) struct Changed {
     pub(super) to: u32,
 }
 
+/// Something that fails by itself, and the parts of it by region.
+#[derive(Debug, Clone)]
+pub(super) struct Unit {
+    pub(super) scope: Scope,
+    pub(super) control: bool,
+    pub(super) parts: Vec<Option<usize>>,
+}
+
 /// Everything that was seen.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
@@ -95,6 +103,15 @@ pub(super) struct Seen {
     pub(super) regions: Vec<Region>,
     pub(super) cells: Vec<Cell>,
     pub(super) parts: Vec<Part>,
+    /// Cells and parts by party.
+    pub(super) cells_of: Vec<Vec<usize>>,
+    pub(super) parts_of: Vec<Vec<usize>>,
+    /// Parties of which something new was seen.
+    pub(super) touched: Vec<bool>,
+    /// The shortest interval of all, in milliseconds.
+    pub(super) shortest: i64,
+    /// What fails by itself, seen from one region: a party, or a control.
+    pub(super) units: Vec<Unit>,
     wanted: f32,
     names: HashMap<Arc<str>, u32>,
     by_name: Vec<Arc<str>>,
@@ -107,7 +124,24 @@ impl Seen {
     pub(super) fn new(index: Index, open_after: u32) -> Self {
         // Two thirds of the last round are enough: not every cell of a round fails, even in a full fault.
         let wanted = f32::from(u16::try_from(open_after).unwrap_or(u16::MAX)).max(1.0) - 1.0 / 3.0;
-        Self { index, wanted, by_name: vec!["".into()], names: [("".into(), 0)].into(), ..Self::default() }
+        let parties = index.parties.len();
+        let own = index.parties.iter().enumerate().filter(|(_, party)| party.kind != PartyKind::Control);
+        let mut units: Vec<Unit> =
+            own.map(|(party, _)| Unit { scope: Scope::Party(party), control: false, parts: vec![] }).collect();
+        let controls = (0..index.probes.len()).filter(|probe| index.kind_of(*probe) == PartyKind::Control);
+        units.extend(controls.map(|probe| Unit { scope: Scope::Probe(probe), control: true, parts: vec![] }));
+        Self {
+            wanted,
+            shortest: index.probes.iter().map(|probe| probe.interval).min().unwrap_or(1_000),
+            units,
+            cells_of: vec![vec![]; parties],
+            parts_of: vec![vec![]; parties],
+            touched: vec![true; parties],
+            by_name: vec!["".into()],
+            names: [("".into(), 0)].into(),
+            index,
+            ..Self::default()
+        }
     }
 
     pub(super) fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
@@ -151,6 +185,7 @@ impl Seen {
             self.cells[cell].failure = seen.failure_in_full();
         }
         self.note_region(region, node, &sample, now.timestamp_millis());
+        self.touched[self.index.probes[probe].party] = true;
         self.give(cell, &sample);
         self.learn(cell, &sample);
         Absorbed::Taken
@@ -325,33 +360,34 @@ impl Seen {
         for part in &parts {
             self.parts[*part].cover(number, interval);
         }
+        self.cells_of[party].push(number);
         self.cells.push(Cell::new(probe, region, parts));
         self.by_key.insert((probe, region, node, warm), number);
         number
     }
 
     fn part(&mut self, scope: Scope, region: Option<usize>) -> usize {
-        let wanted = self.wanted;
-        *self.by_scope.entry((scope, region)).or_insert_with(|| {
-            self.parts.push(Part::new(scope, region, wanted));
-            self.parts.len() - 1
-        })
-    }
-
-    /// The part with a scope, or the next larger one that is the same.
-    pub(super) fn find(&self, scope: Scope, region: Option<usize>) -> Option<usize> {
-        let larger = |scope: Scope| match scope {
-            Scope::Probe(probe) => Some(Scope::Subject(self.index.probes[probe].subject)),
-            Scope::Subject(subject) => Some(Scope::Party(self.index.subjects[subject].party)),
-            _ => None,
-        };
-        let mut scope = Some(scope);
-        while let Some(wanted) = scope {
-            if let Some(part) = self.by_scope.get(&(wanted, region)) {
-                return Some(*part);
-            }
-            scope = larger(wanted);
+        if let Some(part) = self.by_scope.get(&(scope, region)) {
+            return *part;
         }
-        None
+        let number = self.parts.len();
+        self.parts.push(Part::new(scope, region, self.wanted));
+        self.by_scope.insert((scope, region), number);
+        let party = match scope {
+            Scope::Party(party) => Some(party),
+            Scope::Subject(subject) => Some(self.index.subjects[subject].party),
+            Scope::Probe(probe) => Some(self.index.probes[probe].party),
+            Scope::Everything => None,
+        };
+        if let Some(party) = party {
+            self.parts_of[party].push(number);
+        }
+        if let Some(region) = region
+            && let Some(unit) = self.units.iter_mut().find(|unit| unit.scope == scope)
+        {
+            unit.parts.resize(unit.parts.len().max(region + 1), None);
+            unit.parts[region] = Some(number);
+        }
+        number
     }
 }

@@ -10,9 +10,9 @@ use super::{
     hypotheses::{self, Label, Row},
     judge::settle,
     noise::SEVERITIES,
-    part::{Channel, Scope, Strength, holds, worth},
+    part::{Channel, Scope, Strength, full_worth, holds, worth},
 };
-use crate::model::{Cause, Failure, PartyKind};
+use crate::model::{Cause, Failure, PartyKind, Reason};
 
 /// What is remembered of a party between two judgements: explanations do not change at every breath.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +52,7 @@ pub(super) struct Case {
     pub(super) whole: bool,
     pub(super) cause: Cause,
     pub(super) channel: Channel,
+    pub(super) reason: Option<Reason>,
     pub(super) confidence: f64,
     pub(super) alternatives: Vec<Cause>,
     pub(super) bad_in: Vec<usize>,
@@ -125,7 +126,8 @@ fn strongest(
 ) -> Option<(usize, Strength)> {
     let all = open.len() == seen.index.parties[party].subjects.len();
     let mut best: Option<(usize, Strength)> = None;
-    for (number, part) in seen.parts.iter().enumerate() {
+    for number in seen.parts_of[party].iter().copied() {
+        let part = &seen.parts[number];
         let wanted = match part.scope {
             Scope::Party(one) => one == party && all,
             Scope::Subject(one) => open.contains(&one),
@@ -197,8 +199,10 @@ impl Inquiry<'_> {
         });
         let wanted = seen.parts[part].wanted;
         let of = |severity: usize| {
+            let rounds = 0..=hypotheses::ROUNDS as usize;
             let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
-            worth((0..hypotheses::ROUNDS as usize + 1).map(said), severity, wanted)
+            let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
+            worth(rounds.clone().map(said), severity, wanted).min(full_worth(rounds.map(in_full), severity))
         };
         // What was told holds until clearly less is left of it.
         let told = before.is_some_and(|before| *before == found.label);
@@ -215,6 +219,7 @@ impl Inquiry<'_> {
             whole: found.label.is_whole() && self.open.len() > 1,
             cause: found.cause,
             channel: self.channel,
+            reason: found.label.reason(),
             confidence: found.confidence,
             alternatives: found.alternatives,
             seen: looking,
@@ -251,7 +256,7 @@ impl Inquiry<'_> {
         let of_it =
             |cell: &&Cell| self.sound[cell.region] && self.open.contains(&self.seen.index.probes[cell.probe].subject);
         let mut rows = vec![];
-        for cell in self.seen.cells.iter().filter(of_it) {
+        for cell in self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]).filter(of_it) {
             let soon = |at: i64| (-interval..=4 * interval).contains(&(since - at));
             let changed = self.seen.regions[cell.region].changed.is_some_and(|changed| soon(changed.at));
             let samples = cell.since(begin).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
@@ -318,7 +323,7 @@ impl Inquiry<'_> {
 
     /// `It takes 850 ms, usually 210 ms.`
     fn slowness(&self, case: &Case) -> Option<String> {
-        let cells = self.seen.cells.iter().filter(|cell| {
+        let cells = self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]).filter(|cell| {
             case.subjects.contains(&self.seen.index.probes[cell.probe].subject) && case.bad_in.contains(&cell.region)
         });
         let mut ratios: Vec<(f32, f32, f32)> = cells

@@ -7,7 +7,7 @@ use super::{
     noise::SEVERITIES,
     part::{Channel, Scope},
 };
-use crate::model::{Cause, Kind, PartyKind, Phase};
+use crate::model::{Cause, Kind, PartyKind, Phase, Reason};
 
 /// Rounds that are looked at, at most.
 pub(super) const ROUNDS: i64 = 16;
@@ -46,6 +46,16 @@ impl Label {
                 probes.contains(&probe) && regions.contains(&row.cell.region)
             }
             Self::Release => row.changed,
+        }
+    }
+
+    /// What it is about ourselves.
+    pub(super) const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Credential(..) => Some(Reason::Credential),
+            Self::Quota(..) => Some(Reason::Quota),
+            Self::Release => Some(Reason::Release),
+            Self::Them(_) | Self::Path(..) => None,
         }
     }
 
@@ -117,6 +127,12 @@ impl<'a> Row<'a> {
         let Some(count) = self.counts.get(round) else { return 0.0 };
         to_f32(count.bad) * noise.evidence(true)[severity]
             + to_f32(count.all - count.bad) * noise.evidence(false)[severity]
+    }
+
+    /// The same in full.
+    pub(super) fn said_in_full(&self, round: usize, severity: usize) -> f32 {
+        let Some(count) = self.counts.get(round) else { return 0.0 };
+        to_f32(count.bad) * self.evidence[1][severity] + to_f32(count.all - count.bad) * self.evidence[0][severity]
     }
 
     fn sort(&self, sort: Sort) -> u32 {

@@ -27,7 +27,20 @@ pub struct Judge {
     seen: Seen,
     memories: Vec<Memory>,
     confirmations: Confirmations,
+    /// What was last said of each party, and what it rested on.
+    said: Vec<Said>,
 }
+
+/// The verdicts of a party's subjects at an instant.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    verdicts: Vec<Verdict>,
+    at: i64,
+    sound: Vec<bool>,
+}
+
+/// A verdict is not repeated for longer than this without another look: what is fresh changes with time.
+const REPEAT: i64 = 5_000;
 
 impl Judge {
     /// A judge that has seen nothing yet.
@@ -35,7 +48,8 @@ impl Judge {
     pub fn new(world: World) -> Self {
         let seen = Seen::new(Index::of(&world), world.open_after);
         let memories = vec![Memory::default(); seen.index.parties.len()];
-        Self { world, seen, memories, confirmations: Confirmations::default() }
+        let said = vec![Said::default(); memories.len()];
+        Self { world, seen, memories, confirmations: Confirmations::default(), said }
     }
 
     /// The parties and probes that it judges.
@@ -70,8 +84,20 @@ impl Judge {
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
         let mut verdicts = BTreeMap::new();
         for party in 0..self.seen.index.parties.len() {
-            if self.seen.index.parties[party].kind != PartyKind::Control {
-                self.of_party(party, &sound, &sights, at, &mut verdicts);
+            if self.seen.index.parties[party].kind == PartyKind::Control {
+                continue;
+            }
+            let said = &self.said[party];
+            let repeats = !self.seen.touched[party]
+                && said.sound == sound
+                && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
+            if !repeats {
+                let verdicts = self.of_party(party, &sound, &sights, at);
+                self.seen.touched[party] = false;
+                self.said[party] = Said { verdicts, at, sound: sound.clone() };
+            }
+            for verdict in &self.said[party].verdicts {
+                verdicts.insert(verdict.subject.clone(), Verdict { at: now, ..verdict.clone() });
             }
         }
         fate::share(&self.world, &self.seen, &mut verdicts, now);
@@ -99,14 +125,8 @@ impl Judge {
             })
     }
 
-    fn of_party(
-        &mut self,
-        party: usize,
-        sound: &[bool],
-        sights: &[Sight],
-        now: i64,
-        verdicts: &mut BTreeMap<Subject, Verdict>,
-    ) {
+    fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {
+        let mut verdicts = BTreeMap::new();
         let cases = explain::cases(&self.world, &self.seen, &mut self.memories[party], party, sound, now);
         let subjects = self.seen.index.parties[party].subjects.clone();
         for subject in &subjects {
@@ -129,14 +149,18 @@ impl Judge {
             verdicts.insert(verdict.subject.clone(), verdict);
         } else if subjects.len() > 1 && !has_own && self.memories[party].was_whole() {
             // Whoever was told that all of it is down hears from the same subject that it is back.
-            let products = || subjects.iter().filter_map(|s| verdicts.get(&self.seen.index.subjects[*s].subject));
+            let products = || -> Vec<&Verdict> {
+                subjects.iter().filter_map(|s| verdicts.get(&self.seen.index.subjects[*s].subject)).collect()
+            };
             let mut verdict = blank(own, instant(now));
-            verdict.regions_seen = products().map(|product| product.regions_seen).max().unwrap_or_default();
-            verdict.onset = products().filter(|product| !product.is_bad()).filter_map(|product| product.onset).max();
+            verdict.regions_seen = products().iter().map(|product| product.regions_seen).max().unwrap_or_default();
+            verdict.onset =
+                products().iter().filter(|product| !product.is_bad()).filter_map(|product| product.onset).max();
             verdict.confidence = 0.99;
-            verdict.round = products().map(|product| product.round).min().unwrap_or_default();
+            verdict.round = products().iter().map(|product| product.round).min().unwrap_or_default();
             verdicts.insert(verdict.subject.clone(), verdict);
         }
+        verdicts.into_values().collect()
     }
 
     fn of_subject(&self, subject: usize, cases: &[Case], sound: &[bool], sights: &[Sight], now: i64) -> Verdict {
@@ -185,6 +209,7 @@ impl Judge {
         let seen = case.seen.iter().filter(|region| sound[**region]).count();
         Verdict {
             cause: case.cause,
+            reason: case.reason,
             degraded: case.channel == Channel::Slow,
             regions,
             regions_seen: seen.max(1),
@@ -200,7 +225,9 @@ impl Judge {
     }
 
     fn cells_of(&self, subject: usize) -> impl Iterator<Item = &Cell> {
-        self.seen.cells.iter().filter(move |cell| self.seen.index.probes[cell.probe].subject == subject)
+        let party = self.seen.index.subjects[subject].party;
+        let cells = self.seen.cells_of[party].iter().map(|cell| &self.seen.cells[*cell]);
+        cells.filter(move |cell| self.seen.index.probes[cell.probe].subject == subject)
     }
 
     /// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.
@@ -265,12 +292,26 @@ pub(super) fn settle(
     }
     let onset = samples[begin.min(samples.len())..].iter().find(|(_, bad)| *bad)?.0;
     let last = samples.iter().rev().find(|(_, bad)| *bad)?.0;
+    // What is over within two rounds can reach every cell twice, at any time within these. Only a cell that is bad again
+    // so many rounds later tells how long it has lasted: the second that does so, where many are bad.
+    let mut spans: Vec<i64> = vec![];
+    for cell in cells {
+        let bad = || cell.since(onset).filter(|one| channel.counts(one) && channel.is_bad(one) && counts(cell, one.at));
+        if let (Some(first), Some(last)) = (bad().next(), bad().next_back()) {
+            spans.push(last.at - first.at);
+        }
+    }
+    spans.sort_unstable();
+    let longest = spans.len().checked_sub(if spans.len() >= MANY { 2 } else { 1 })?;
     // A twentieth of a round: no schedule is kept to the millisecond.
     let interval = interval.max(1);
-    let whole = (last - onset + interval / 20).div_euclid(interval);
+    let whole = (spans[longest] + interval / 20).div_euclid(interval);
     #[expect(clippy::cast_precision_loss, reason = "a count of rounds")]
     Some(Span { onset, last, rounds: whole.max(0) as f32 + 1.0 })
 }
+
+/// From so many bad cells on, one alone does not say how long it has lasted.
+const MANY: usize = 4;
 
 /// A row of bad samples.
 #[derive(Debug, Clone, Copy)]
@@ -291,6 +332,7 @@ pub(super) const fn blank(subject: Subject, at: Timestamp) -> Verdict {
         subject,
         at,
         cause: Cause::Ok,
+        reason: None,
         degraded: false,
         regions: vec![],
         regions_seen: 0,

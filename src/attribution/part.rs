@@ -237,6 +237,15 @@ pub(super) fn worth(rounds: impl Iterator<Item = f32>, severity: usize, wanted: 
     rounds.fold(0.0, |sum, round| add(sum, round, enough)) / CLIP / DEMAND[severity]
 }
 
+/// Rounds' worth of evidence when what is normal for each cell counts in full: three failures in a row of a cell that
+/// often fails are worth less than three of one that never does.
+pub(super) fn full_worth(rounds: impl Iterator<Item = f32>, severity: usize) -> f32 {
+    rounds.fold(0.0_f32, |sum, round| (sum + round.clamp(-2.0 * CLIP, 2.0 * CLIP)).max(0.0)) / FULL / DEMAND[severity]
+}
+
+/// What a round of a cell that fails once in a hundred looks says, in nats.
+const FULL: f32 = 4.5;
+
 /// What must be left of an alarm, in rounds' worth.
 pub(super) fn holds(severity: usize, wanted: f32) -> f32 {
     wanted + MORE - SLACK[severity]

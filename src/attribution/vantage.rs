@@ -2,13 +2,13 @@
 //! fallen silent says nothing about others, and is a fault of its own.
 
 use super::{
-    absorb::Seen,
+    absorb::{self, Seen},
     cell::Cell,
     judge::{blank, instant, settle},
-    part::{Channel, Scope, Strength},
+    part::{Channel, Strength},
     surroundings::Tally,
 };
-use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Verdict};
+use crate::model::{Cause, Failure, Kind, PartyKind, Phase, Reason, Subject, Verdict};
 
 /// A region is not called silent before this, however often it should speak.
 const SILENT: i64 = 60_000;
@@ -36,6 +36,7 @@ struct Unit {
 
 /// What was found wrong with a region.
 struct Fault {
+    reason: Reason,
     confidence: f64,
     alternatives: Vec<Cause>,
     evidence: Vec<String>,
@@ -66,17 +67,20 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
         #[expect(clippy::cast_precision_loss, reason = "a share of rounds")]
         let rounds = (silent_for as f32 / interval as f32 - 1.0).min(silent_for as f32 / SILENT as f32 * 2.7);
         verdict.cause = Cause::Probe;
+        verdict.reason = Some(Reason::Silence);
         verdict.confidence = 0.9;
         verdict.regions = vec![name];
         verdict.regions_seen = 1;
         verdict.onset = Some(instant(seen.regions[region].newest + interval));
         verdict.weight = f64::from(rounds.max(0.0));
         verdict.round = now.div_euclid(interval);
-        let others = seen.regions.len() - 1;
-        verdict.evidence = vec![format!(
-            "Nothing has come from there for {} s, while {others} other regions report.",
-            silent_for / 1_000
-        )];
+        verdict.failure = Some(Failure::new(Phase::Exchange, Kind::NotDelivered, ""));
+        let others = seen.regions.iter().filter(|other| newest - other.newest <= interval * 2).count();
+        verdict.evidence = vec![if others == 1 {
+            "One other region still reports.".to_owned()
+        } else {
+            format!("{others} other regions still report.")
+        }];
         return Sight { verdict, sound: false, known: true };
     }
     if seen.parts[everything].alarm(Channel::Inconclusive)
@@ -84,8 +88,9 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
     {
         let share = "Its own looks end inconclusively: it is not able to measure.".to_owned();
         let failure = seen.cells_in(region).filter_map(|cell| cell.samples.back()).find_map(|sample| sample.failure);
-        verdict.failure = failure.map(|(phase, kind)| crate::model::Failure::new(phase, kind, ""));
+        verdict.failure = failure.map(|(phase, kind)| Failure::new(phase, kind, ""));
         let fault = Fault {
+            reason: Reason::Starvation,
             confidence: 0.95,
             alternatives: vec![],
             evidence: vec![share],
@@ -121,6 +126,7 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
 
 fn blame(verdict: &mut Verdict, fault: Fault, name: &std::sync::Arc<str>, interval: i64, now: i64) {
     verdict.cause = Cause::Probe;
+    verdict.reason = Some(fault.reason);
     verdict.confidence = fault.confidence;
     verdict.alternatives = fault.alternatives;
     verdict.evidence = fault.evidence;
@@ -161,34 +167,31 @@ fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {
 
 /// The units that are looked at from a region, and which of them are bad there.
 fn units(seen: &Seen, region: usize, now: i64) -> Vec<Unit> {
-    let index = &seen.index;
-    let parties = index.parties.iter().enumerate().filter(|(_, party)| party.kind != PartyKind::Control);
-    let mut scopes: Vec<(Scope, bool)> = parties.map(|(number, _)| (Scope::Party(number), false)).collect();
-    let controls = (0..index.probes.len()).filter(|probe| index.kind_of(*probe) == PartyKind::Control);
-    scopes.extend(controls.map(|probe| (Scope::Probe(probe), true)));
-    let strength = |scope: Scope, region: usize| {
-        let part = &seen.parts[seen.find(scope, Some(region))?];
-        part.suspicion(Channel::Failing, now)
-    };
-    let looked_at = |scope: Scope, region: usize| {
-        let part = seen.find(scope, Some(region));
+    let suspicion =
+        |unit: &absorb::Unit, region: usize| seen.parts[(*unit.parts.get(region)?)?].suspicion(Channel::Failing, now);
+    // Most of the time there is nothing to see.
+    if !seen.units.iter().any(|unit| suspicion(unit, region).is_some()) {
+        return vec![];
+    }
+    let looked_at = |unit: &absorb::Unit, region: usize| {
+        let part = unit.parts.get(region).copied().flatten();
         part.is_some_and(|part| seen.parts[part].cells.iter().any(|cell| seen.fresh(&seen.cells[*cell], now).is_some()))
     };
-    let unit = |(scope, control): (Scope, bool)| {
-        if !looked_at(scope, region) {
+    let of = |unit: &absorb::Unit| {
+        if !looked_at(unit, region) {
             return None;
         }
-        let here = strength(scope, region);
+        let here = suspicion(unit, region);
         let mut local = false;
         if here.is_some() {
             let others: Vec<usize> =
-                (0..seen.regions.len()).filter(|other| *other != region && looked_at(scope, *other)).collect();
-            let bad = others.iter().filter(|other| strength(scope, **other).is_some()).count();
+                (0..seen.regions.len()).filter(|other| *other != region && looked_at(unit, *other)).collect();
+            let bad = others.iter().filter(|other| suspicion(unit, **other).is_some()).count();
             local = !others.is_empty() && bad * 3 <= others.len();
         }
-        Some(Unit { control, strength: here, local })
+        Some(Unit { control: unit.control, strength: here, local })
     };
-    scopes.into_iter().filter_map(unit).collect()
+    seen.units.iter().filter_map(of).collect()
 }
 
 /// The evidence of the second strongest: what two of them have in common.
@@ -213,7 +216,14 @@ fn resolver_is_gone(seen: &Seen, region: usize, bad: &[&Unit], now: i64) -> Opti
     }
     let (rounds, since) = second(bad)?;
     let evidence = format!("No name resolves here: {names} probes of {} parties fail at resolve.", bad.len());
-    Some(Fault { confidence: 0.97, alternatives: vec![], evidence: vec![evidence], rounds, since })
+    Some(Fault {
+        reason: Reason::Resolver,
+        confidence: 0.97,
+        alternatives: vec![],
+        evidence: vec![evidence],
+        rounds,
+        since,
+    })
 }
 
 /// Controls are unrelated to everything else: when all of them fail together with most of the rest, or most of them with
@@ -237,7 +247,14 @@ fn no_control_answers(seen: &Seen, region: usize, units: &[Unit], now: i64) -> O
     let evidence = vec![format!("Controls {up}/{all} up, {down} of {} others down too.", subjects.len())];
     // A control that answers leaves room for several parties that fail at once.
     let alternatives = if up > 0 { vec![Cause::Them] } else { vec![] };
-    Some(Fault { confidence: if up > 0 { 0.85 } else { 0.97 }, alternatives, evidence, rounds, since })
+    Some(Fault {
+        reason: Reason::Network,
+        confidence: if up > 0 { 0.85 } else { 0.97 },
+        alternatives,
+        evidence,
+        rounds,
+        since,
+    })
 }
 
 /// What began right after another build or configuration came to this region alone is that release's fault.
@@ -273,7 +290,7 @@ fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<F
         (false, 2..) => (0.85, vec![Cause::Path]),
         (false, _) => return None,
     };
-    Some(Fault { confidence, alternatives, evidence: vec![evidence], rounds, since })
+    Some(Fault { reason: Reason::Release, confidence, alternatives, evidence: vec![evidence], rounds, since })
 }
 
 /// Parties that have nothing to do with each other begin to fail here and nowhere else: what they share is this region.
@@ -295,5 +312,5 @@ fn several_at_once(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Opti
         format!("Controls {up}/{all} up."),
     ];
     let (confidence, alternatives) = if most { (0.95, vec![]) } else { (0.75, vec![Cause::Path]) };
-    Some(Fault { confidence, alternatives, evidence, rounds, since })
+    Some(Fault { reason: Reason::Network, confidence, alternatives, evidence, rounds, since })
 }

@@ -118,6 +118,12 @@ impl Course {
         self.judge.silent_controls(now)
     }
 
+    /// Whether there is nothing to judge: nothing is suspicious and no incident is under way.
+    #[must_use]
+    pub fn is_calm(&self, now: Timestamp) -> bool {
+        self.incidents.current().next().is_none() && self.judge.is_calm(now)
+    }
+
     /// Judges what is known now, and takes the incidents one step on.
     pub fn turn(&mut self, now: Timestamp) -> Turn {
         let mut verdicts = self.judge.judge(now);

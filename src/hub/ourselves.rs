@@ -206,6 +206,7 @@ fn bad(subject: Subject, region: Option<&Arc<str>>, failure: Failure, now: Times
         subject,
         at: now,
         cause: Cause::Probe,
+        reason: None,
         degraded: false,
         regions: region.into_iter().cloned().collect(),
         regions_seen: 1,
@@ -215,6 +216,8 @@ fn bad(subject: Subject, region: Option<&Arc<str>>, failure: Failure, now: Times
         alternatives: vec![],
         because_of: None,
         evidence: vec![],
+        // These count by their rounds.
+        weight: 0.0,
         page_says: None,
         people_notice: None,
         // How long it has been so was counted before it was said.

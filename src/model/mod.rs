@@ -30,7 +30,7 @@ pub use severity::Severity;
 pub use sighting::Sighting;
 pub use silence::Silence;
 pub use varied::Varied;
-pub use verdict::{Cause, Verdict};
+pub use verdict::{Cause, Reason, Verdict};
 
 /// An instant on the wall clock, in UTC. Durations never come from subtracting two of these.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

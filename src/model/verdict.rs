@@ -48,6 +48,26 @@ impl std::fmt::Display for Cause {
     }
 }
 
+/// What it is about ourselves that makes it our probe's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Our credential is refused.
+    Credential,
+    /// We ask too often.
+    Quota,
+    /// Another build or configuration of ours has just come.
+    Release,
+    /// A region has lost its network.
+    Network,
+    /// A region's resolver answers nothing.
+    Resolver,
+    /// Nothing comes from a region.
+    Silence,
+    /// A region is not able to measure: it is starved, or not permitted to.
+    Starvation,
+}
+
 /// What the judge says of one subject at one instant.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Verdict {
@@ -57,6 +77,9 @@ pub struct Verdict {
     pub at: Timestamp,
     /// Whose fault.
     pub cause: Cause,
+    /// What it is about ourselves, when it is our probe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     /// It works, but slowly or poorly: nobody is paged unless configured.
     #[serde(default)]
     pub degraded: bool,

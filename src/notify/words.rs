@@ -10,7 +10,7 @@ pub use later::{looking, reminding, silenced, turning};
 use super::admission;
 use crate::{
     attribution::World,
-    model::{Cause, Incident, Kind, Phase, Severity, Subject, Timestamp, Verdict},
+    model::{Cause, Incident, Kind, Reason, Severity, Subject, Timestamp, Verdict},
 };
 
 /// The text of a letter.
@@ -144,13 +144,24 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
     if let Some(region) = verdict.subject.as_vantage() {
         let failure = verdict.failure.as_ref();
         return match failure.map(|failure| failure.phase) {
+            _ if verdict.reason == Some(Reason::Release) => {
+                format!("It's our probe: region {region} runs a bad release {since}.")
+            }
+            _ if verdict.reason == Some(Reason::Starvation) => {
+                format!("It's our probe: region {region} is not able to measure {since}.")
+            }
             _ if failure.is_some_and(|failure| failure.kind == Kind::NotDelivered) => {
                 format!("It's our probe: region {region} has sent nothing {since}.")
             }
             _ if failure.is_some_and(|failure| failure.kind == Kind::Starved) => {
                 format!("It's our probe: region {region} measures late {since}.")
             }
-            Some(Phase::Resolve) => format!("It's our probe: region {region} resolves no names {since}."),
+            _ if verdict.reason == Some(Reason::Resolver) => {
+                format!("It's our probe: region {region} resolves no names {since}.")
+            }
+            _ if verdict.reason == Some(Reason::Network) && verdict.alternatives.contains(&Cause::Path) => {
+                format!("It's our probe: much fails from region {region} and nowhere else {since}.")
+            }
             _ if !verdict.alternatives.is_empty() => {
                 format!(
                     "It's our probe: region {region} reaches next to nothing, most of its controls included, {since}."
@@ -167,6 +178,9 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
     let name = world.subject_name(&verdict.subject);
     if verdict.cause == Cause::Probe && verdict.because_of.is_none() {
         return match verdict.failure.as_ref().map(|failure| failure.kind) {
+            _ if verdict.reason == Some(Reason::Release) => {
+                format!("It's our probe: {name} fails with our new release {since}.")
+            }
             Some(Kind::RateLimited) => format!("It's our probe: {name} refuses us for asking too often, {since}."),
             _ => format!("It's our probe: {name} refuses our credential {since}."),
         };

@@ -90,7 +90,8 @@ impl Tally {
             Absorbed::Stale => self.note(Odd::Stale, line),
             Absorbed::Absurd => self.note(Odd::Absurd, line),
             Absorbed::Full => self.note(Odd::Full, line),
-            Absorbed::Taken | Absorbed::Confirmation => {}
+            // Probes that are not judged are told apart before.
+            Absorbed::Taken | Absorbed::Confirmation | Absorbed::UnknownProbe => {}
         }
     }
 }

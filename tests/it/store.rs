@@ -45,6 +45,7 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         subject: subject.clone(),
         at: at(onset),
         cause: Cause::Them,
+        reason: None,
         degraded: false,
         regions: vec!["eu-west".into()],
         regions_seen: 1,
