@@ -18,6 +18,8 @@ use crate::model::{Cause, Failure, PartyKind, Reason};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
     held: Vec<(Label, Channel)>,
+    /// From when on an explanation counts that came after another.
+    turned: Vec<(Channel, i64)>,
     /// What is over: what was due until then is no evidence any more, by subject.
     over: Vec<(usize, Channel, i64)>,
     whole: Option<i64>,
@@ -81,7 +83,7 @@ pub(super) fn cases(
 ) -> Vec<Case> {
     let mut open: Vec<usize> = seen.index.parties[party].subjects.clone();
     let mut cases: Vec<Case> = vec![];
-    let mut held = vec![];
+    let (mut held, mut turned) = (vec![], vec![]);
     for channel in [Channel::Failing, Channel::Slow] {
         // Two independent faults of one party at once are as much as anybody can take in.
         for _ in 0..2 {
@@ -89,7 +91,10 @@ pub(super) fn cases(
             let before = memory.held.iter().find(|(_, of)| *of == channel).map(|(label, _)| label);
             let inquiry = Inquiry { world, seen, memory, party, open: &open, sound, channel, now };
             let (case, label) = match inquiry.explain(part, strength, before) {
-                Some(Answer::Bad(case, label)) => (*case, label),
+                Some(Answer::Bad(case, label, since)) => {
+                    turned.extend(since.map(|since| (channel, since)));
+                    (*case, label)
+                }
                 Some(Answer::Over(subjects)) => {
                     memory.end(&subjects, channel, now);
                     open.retain(|subject| !subjects.contains(subject));
@@ -107,6 +112,7 @@ pub(super) fn cases(
     }
     memory.active = !cases.is_empty();
     memory.held = held;
+    memory.turned = turned;
     if cases.iter().any(|case| case.whole) {
         memory.whole = Some(now);
     } else if memory.whole.is_some_and(|at| now - at > AFTERWARDS) {
@@ -151,7 +157,8 @@ fn strongest(
 
 /// What came of an inquiry.
 enum Answer {
-    Bad(Box<Case>, Label),
+    /// Since when it has another shape than at its beginning.
+    Bad(Box<Case>, Label, Option<i64>),
     /// What was told of these subjects does not hold any more.
     Over(Vec<usize>),
 }
@@ -175,13 +182,25 @@ impl Inquiry<'_> {
         let interval = seen.parts[part].interval;
         let counts = |cell: &Cell, at: i64| self.counts(cell, at);
         let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
-        let rows = self.rows(span.onset, interval);
-        let found = hypotheses::best(&self.question(), &rows, before)?;
+        let wanted = seen.parts[part].wanted;
+        let turned = self.memory.turned.iter().find(|(of, _)| *of == self.channel).map(|(_, at)| *at);
+        let mut begin = span.onset.max(turned.unwrap_or(i64::MIN));
+        let mut rows = self.rows(begin, interval);
+        let mut found = hypotheses::best(&self.question(), &rows, before)?;
+        // What was told holds until clearly less is left of it. What fails on is another fault then, or a part of it.
+        let told = before.is_some_and(|before| *before == found.label);
+        if told && self.worth(&rows, &found.label, found.severity, wanted) < holds(found.severity, wanted) {
+            let lately = self.now - 5 * interval / 2;
+            if !self.fails_on(lately) {
+                return Some(Answer::Over(found.label.subjects(seen, &rows)));
+            }
+            begin = lately;
+            rows = self.rows(begin, interval);
+            found = hypotheses::best(&self.question(), &rows, None)?;
+        }
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
-        let mut subjects: Vec<usize> = covered.iter().map(|row| seen.index.probes[row.cell.probe].subject).collect();
-        subjects.sort_unstable();
-        subjects.dedup();
+        let subjects = found.label.subjects(seen, &rows);
         let mut looking: Vec<usize> = rows
             .iter()
             .filter(|row| subjects.contains(&seen.index.probes[row.cell.probe].subject))
@@ -197,21 +216,14 @@ impl Inquiry<'_> {
             // A region counts when about as much fails there as elsewhere.
             b > 0 && b * all * 3 >= bad * a
         });
-        let wanted = seen.parts[part].wanted;
-        let of = |severity: usize| {
-            let rounds = 0..=hypotheses::ROUNDS as usize;
-            let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
-            let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
-            worth(rounds.clone().map(said), severity, wanted).min(full_worth(rounds.map(in_full), severity))
-        };
-        // What was told holds until clearly less is left of it.
-        let told = before.is_some_and(|before| *before == found.label);
-        if told && of(found.severity) < holds(found.severity, wanted) {
-            return Some(Answer::Over(subjects));
-        }
         let waiting = found.confidence < 0.5 && !told;
         let settled = span.rounds > self.patience() + 1.5;
+        let of = |severity| self.worth(&rows, &found.label, severity, wanted);
         let mut rounds = (0..SEVERITIES.len()).map(of).fold(0.0, f32::max).min(span.rounds);
+        if before.is_some() && begin > span.onset {
+            // It has been told, and goes on in another shape.
+            rounds = rounds.max(self.patience());
+        }
         if waiting && !settled {
             rounds = rounds.min(self.patience() - 1.0);
         }
@@ -233,7 +245,27 @@ impl Inquiry<'_> {
         };
         self.doubt(&mut case, waiting && settled);
         self.tell(&mut case, &found.label, bad, all);
-        Some(Answer::Bad(Box::new(case), found.label))
+        Some(Answer::Bad(Box::new(case), found.label, (begin > span.onset).then_some(begin)))
+    }
+
+    /// Rounds' worth of evidence for an explanation and a severity.
+    fn worth(&self, rows: &[Row<'_>], label: &Label, severity: usize, wanted: f32) -> f32 {
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(self.seen, row)).collect();
+        let rounds = 0..=hypotheses::ROUNDS as usize;
+        let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
+        let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
+        worth(rounds.clone().map(said), severity, wanted).min(full_worth(rounds.map(in_full), severity))
+    }
+
+    /// Whether some cell has only been bad since an instant, more than once.
+    fn fails_on(&self, since: i64) -> bool {
+        let cells = self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]);
+        let open = cells
+            .filter(|cell| self.sound[cell.region] && self.open.contains(&self.seen.index.probes[cell.probe].subject));
+        open.into_iter().any(|cell| {
+            let counted = || cell.since(since).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
+            counted().count() > 1 && counted().all(|sample| self.channel.is_bad(sample))
+        })
     }
 
     const fn question(&self) -> hypotheses::Question<'_> {

@@ -49,6 +49,15 @@ impl Label {
         }
     }
 
+    /// The subjects that it covers.
+    pub(super) fn subjects(&self, seen: &Seen, rows: &[Row<'_>]) -> Vec<usize> {
+        let covered = rows.iter().filter(|row| self.covers(seen, row));
+        let mut subjects: Vec<usize> = covered.map(|row| seen.index.probes[row.cell.probe].subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        subjects
+    }
+
     /// What it is about ourselves.
     pub(super) const fn reason(&self) -> Option<Reason> {
         match self {

@@ -64,8 +64,12 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
     }
     let fresh = seen.cells_in(region).any(|cell| seen.fresh(cell, now).is_some());
     if !fresh && silent_for > interval * 2 && behind > interval * 2 {
+        // Only what others have said meanwhile makes its silence remarkable.
+        let heard_since = |cell: &Cell| cell.since(seen.regions[region].newest + interval).count();
+        let heard = seen.cells.iter().filter(|cell| cell.region != region).map(heard_since).max().unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "a share of rounds")]
-        let rounds = (silent_for as f32 / interval as f32 - 1.0).min(silent_for as f32 / SILENT as f32 * 2.7);
+        let rounds =
+            (silent_for as f32 / interval as f32 - 1.0).min(silent_for as f32 / SILENT as f32 * 2.7).min(heard as f32);
         verdict.cause = Cause::Probe;
         verdict.reason = Some(Reason::Silence);
         verdict.confidence = 0.9;
@@ -86,7 +90,9 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
     if seen.parts[everything].alarm(Channel::Inconclusive)
         && let Some(strength) = seen.parts[everything].strength(Channel::Inconclusive).filter(|s| s.severity > 0)
     {
-        let share = "Its own looks end inconclusively: it is not able to measure.".to_owned();
+        let samples = || seen.cells_in(region).flat_map(|cell| cell.since(strength.since));
+        let inconclusive = samples().filter(|sample| !sample.is_conclusive()).count();
+        let share = format!("{inconclusive} of its last {} looks ended inconclusively.", samples().count());
         let failure = seen.cells_in(region).filter_map(|cell| cell.samples.back()).find_map(|sample| sample.failure);
         verdict.failure = failure.map(|(phase, kind)| Failure::new(phase, kind, ""));
         let fault = Fault {

@@ -130,14 +130,14 @@ impl Step {
         incident.severity = verdict.severity();
         incident.verdict = verdict.clone();
         incident.round = verdict.round;
-        if !new_round {
-            return;
+        if new_round {
+            // Slow rounds do not add up to one that is down.
+            incident.bad_rounds = if as_bad { incident.bad_rounds + 1 } else { 1 };
         }
-        // Slow rounds do not add up to one that is down.
-        incident.bad_rounds = if as_bad { incident.bad_rounds + 1 } else { 1 };
+        // Evidence may become enough within a round.
         if rules::ready_to_open(incident, verdict, policy) {
             self.open(&verdict.subject, now);
-        } else {
+        } else if new_round {
             self.touch(&verdict.subject);
         }
     }
