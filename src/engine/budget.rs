@@ -43,9 +43,12 @@ impl Budget {
         granted
     }
 
-    /// Takes back a grant that came to no request.
-    pub(super) fn give_back(&self) {
-        self.spent().at.pop_back();
+    /// Takes back one of the requests granted at an instant, which was not made.
+    pub(super) fn give_back(&self, granted: Instant) {
+        let mut spent = self.spent();
+        if let Some(index) = spent.at.iter().rposition(|at| *at == granted) {
+            spent.at.remove(index);
+        }
     }
 
     /// Hears of an answer of the host.
@@ -93,10 +96,15 @@ mod tests {
 
     #[test]
     fn what_was_not_spent_can_be_spent_later() {
-        let (budget, confirm) = (Budget::default(), Confirm::default());
-        assert_eq!(budget.take(9, &confirm, Instant::now()), 6);
-        assert_eq!(budget.take(1, &confirm, Instant::now()), 0);
-        budget.give_back();
-        assert_eq!(budget.take(9, &confirm, Instant::now()), 1);
+        let (budget, confirm, began) = (Budget::default(), Confirm::default(), Instant::now());
+        let later = began + Duration::from_secs(300);
+        assert_eq!(budget.take(2, &confirm, began), 2);
+        assert_eq!(budget.take(9, &confirm, later), 4);
+        assert_eq!(budget.take(1, &confirm, later), 0);
+        budget.give_back(began);
+        assert_eq!(budget.take(9, &confirm, later), 1);
+        // What was granted later is not forgotten with what was given back.
+        assert_eq!(budget.take(9, &confirm, began + confirm.per), 1);
+        assert_eq!(budget.take(9, &confirm, later + confirm.per), 5);
     }
 }

@@ -59,6 +59,16 @@ pub(super) struct Otherwise {
     pub(super) timeout: Duration,
 }
 
+/// A request that the budget has room for.
+#[derive(Clone, Copy)]
+struct Granted {
+    due: Due,
+    /// How long after the failure it is due.
+    after: Duration,
+    /// When it was granted.
+    at: Instant,
+}
+
 /// Confirms failures until it is dropped, and with it all that is under way.
 pub(super) async fn serve(mut bursts: mpsc::Receiver<Burst>) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
@@ -78,13 +88,15 @@ impl Burst {
     /// Buys what it can of what is worth asking, and sets it going.
     fn begin(self, slots: &Arc<Semaphore>, under_way: &mut JoinSet<()>) {
         let mut worth = self.worth_asking();
-        worth.truncate(self.lane.budget.take(worth.len(), &self.confirm, Instant::now()));
+        let now = Instant::now();
+        worth.truncate(self.lane.budget.take(worth.len(), &self.confirm, now));
         let spread = Duration::from_millis(self.failed.id.as_u64_pair().0 % 701).min(SPREAD);
-        let (burst, wall) = (Arc::new(self), Instant::now());
-        let failed_at = burst.crew.observer.clock.wall() - wall.duration_since(burst.at);
+        let failed_at = self.crew.observer.clock.wall() - now.duration_since(self.at);
+        let burst = Arc::new(self);
         for (after, otherwise) in (0..).map(|step| spread + STEP * step).zip(worth) {
             let due = Due { scheduled_at: failed_at + after, ..burst.due };
-            under_way.spawn(Arc::clone(&burst).ask(otherwise, due, after, Arc::clone(slots)));
+            let granted = Granted { due, after, at: now };
+            under_way.spawn(Arc::clone(&burst).ask(otherwise, granted, Arc::clone(slots)));
         }
     }
 
@@ -135,19 +147,19 @@ impl Burst {
     }
 
     /// One confirmation: when it is due, if there is a slot in time and nothing speaks against it by then.
-    async fn ask(self: Arc<Self>, otherwise: Otherwise, due: Due, after: Duration, slots: Arc<Semaphore>) {
+    async fn ask(self: Arc<Self>, otherwise: Otherwise, granted: Granted, slots: Arc<Semaphore>) {
         let Self { lane, crew, .. } = &*self;
-        sleep_until(self.at + after).await;
+        sleep_until(self.at + granted.after).await;
         let Ok(Ok(slot)) = timeout_at(self.at + WITHIN, slots.acquire()).await else {
-            return lane.budget.give_back();
+            return lane.budget.give_back(granted.at);
         };
         if lane.budget.is_throttled() || crew.observer.health.lost_since(self.mark) >= LOST {
-            return lane.budget.give_back();
+            return lane.budget.give_back(granted.at);
         }
-        let seen = crew.observer.confirm(&lane.probe, due, &otherwise).await;
+        let seen = crew.observer.confirm(&lane.probe, granted.due, &otherwise).await;
         if seen.failure.as_ref().is_some_and(|failure| failure.kind == Kind::Blocked) {
             // There was nothing to vary, and nobody was asked.
-            return lane.budget.give_back();
+            return lane.budget.give_back(granted.at);
         }
         lane.note_confirmation(&seen, crew.observer.clock.wall());
         drop(slot);
