@@ -1,6 +1,6 @@
 //! The shape of `probes.yaml`: names and types of all keys, defaults in words. What is required is an `Option` here, so
-//! that one missing key hides no other mistake; the schema says that it is required, and `decode.rs` reports it.
-//! Knows no rule that looks at more than one value.
+//! that one missing key hides no other mistake; the schema says that it is required (`!default`: to it there is none), and
+//! `decode.rs` reports it. Knows no rule that looks at more than one value.
 
 use std::collections::BTreeMap;
 
@@ -22,31 +22,38 @@ use crate::{
 };
 
 /// The whole file.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct File {
     /// Where this agent looks from.
+    #[serde(default)]
     pub(super) vantage: VantageFile,
     /// What probes use that do not say it themselves.
+    #[serde(default)]
     pub(super) defaults: DefaultsFile,
     /// Who answers for what.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) parties: Option<BTreeMap<String, At<PartyFile>>>,
     /// What to look at, how and how often.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) probes: Option<Vec<At<ProbeFile>>>,
     /// When and whom to tell.
+    #[serde(default)]
     pub(super) alerts: AlertsFile,
     /// Planned windows in which nobody is paged.
+    #[serde(default)]
     pub(super) maintenance: Vec<MaintenanceFile>,
     /// How much history to keep.
+    #[serde(default)]
     pub(super) store: StoreFile,
     /// Runs under way at once, at most (512).
+    #[serde(default)]
     #[schemars(range(min = 1, max = 65_536))]
     pub(super) concurrency: Option<At<u32>>,
     /// Hubs to report to; left out: a hub inside of this process.
+    #[serde(default)]
     pub(super) hub: HubFile,
 }
 
@@ -82,7 +89,7 @@ pub(super) struct PartyFile {
     /// `us`: our own service. `provider`: a third party. `control`: an unrelated place that tells whether our own
     /// network works.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) kind: Option<PartyKind>,
     /// Name for people (the key).
     #[serde(default)]
@@ -118,11 +125,11 @@ pub(super) struct NamedFeedFile {
 pub(super) struct ProbeFile {
     /// Unique name: letters, digits, `.`, `_`, `-`.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) name: Option<At<String>>,
     /// Whom a failure is about.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) party: Option<At<String>>,
     /// Which part of the party, where its parts fail on their own.
     #[serde(default)]
@@ -142,7 +149,7 @@ pub(super) struct ProbeFile {
     pub(super) clients: Option<Clients>,
     /// What to do: exactly one kind of check.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) check: Option<At<CheckFile>>,
 }
 
@@ -173,7 +180,7 @@ pub(super) struct AlertsFile {
 pub(super) struct RouteFile {
     /// Name of a channel; of several, the first, and when it has been out of reach for two minutes the next.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) to: Option<Several<String>>,
     /// Only incidents of this party, or one of these.
     #[serde(default)]
@@ -196,15 +203,15 @@ pub(super) struct RouteFile {
 pub(super) struct MaintenanceFile {
     /// Party that is worked on.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) party: Option<At<String>>,
     /// When a window begins: minute, hour, day of month, month, day of week.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) cron: Option<At<String>>,
     /// How long it lasts.
     #[serde(default, deserialize_with = "given")]
-    #[schemars(required)]
+    #[schemars(required, !default)]
     pub(super) duration: Option<At<Span>>,
     /// The zone in which `cron` is meant (`UTC`).
     #[serde(default)]

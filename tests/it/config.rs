@@ -144,6 +144,10 @@ fn the_schema_beside_the_shipped_file_is_the_one_that_is_printed() {
     let schema: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert_eq!(schema["additionalProperties"], false);
+    // What must be there is said to be: by the schema, and from it by every message about what is missing.
+    assert_eq!(schema["required"], serde_json::json!(["parties", "probes"]));
+    assert_eq!(schema["$defs"]["PartyFile"]["required"], serde_json::json!(["kind"]));
+    assert_eq!(schema["$defs"]["ProbeFile"]["required"], serde_json::json!(["name", "party", "check"]));
 }
 
 #[test]
