@@ -17,9 +17,7 @@ use crate::model::{Cause, Failure, PartyKind, Reason};
 /// What is remembered of a party between two judgements: explanations do not change at every breath.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
-    held: Vec<(Label, Channel)>,
-    /// From when on an explanation counts that came after another.
-    turned: Vec<(Channel, i64)>,
+    held: Vec<Held>,
     /// What is over: what was due until then is no evidence any more, by subject.
     over: Vec<(usize, Channel, i64)>,
     whole: Option<i64>,
@@ -46,6 +44,15 @@ impl Memory {
     }
 }
 
+/// An explanation that people were told of.
+#[derive(Debug, Clone)]
+struct Held {
+    label: Label,
+    channel: Channel,
+    /// From when on it counts, where it came after another.
+    since: Option<i64>,
+}
+
 /// An explanation of some of a party's subjects.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
@@ -69,6 +76,9 @@ pub(super) struct Case {
     pub(super) evidence: Vec<String>,
 }
 
+/// Less than so many rounds' worth is no reason to call anything bad.
+const FAINT: f32 = 0.5;
+
 /// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
 const AFTERWARDS: i64 = 30 * 60_000;
 
@@ -83,18 +93,14 @@ pub(super) fn cases(
 ) -> Vec<Case> {
     let mut open: Vec<usize> = seen.index.parties[party].subjects.clone();
     let mut cases: Vec<Case> = vec![];
-    let (mut held, mut turned) = (vec![], vec![]);
+    let mut held: Vec<Held> = vec![];
     for channel in [Channel::Failing, Channel::Slow] {
         // Two independent faults of one party at once are as much as anybody can take in.
         for _ in 0..2 {
             let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
-            let before = memory.held.iter().find(|(_, of)| *of == channel).map(|(label, _)| label);
             let inquiry = Inquiry { world, seen, memory, party, open: &open, sound, channel, now };
-            let (case, label) = match inquiry.explain(part, strength, before) {
-                Some(Answer::Bad(case, label, since)) => {
-                    turned.extend(since.map(|since| (channel, since)));
-                    (*case, label)
-                }
+            let (case, label, since) = match inquiry.explain(part, strength) {
+                Some(Answer::Bad(case, label, since)) => (*case, label, since),
                 Some(Answer::Over(subjects)) => {
                     memory.end(&subjects, channel, now);
                     open.retain(|subject| !subjects.contains(subject));
@@ -105,14 +111,13 @@ pub(super) fn cases(
             open.retain(|subject| !case.subjects.contains(subject));
             // What was only suspected binds nobody.
             if case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX)) {
-                held.push((label, channel));
+                held.push(Held { label, channel, since });
             }
             cases.push(case);
         }
     }
     memory.active = !cases.is_empty();
     memory.held = held;
-    memory.turned = turned;
     if cases.iter().any(|case| case.whole) {
         memory.whole = Some(now);
     } else if memory.whole.is_some_and(|at| now - at > AFTERWARDS) {
@@ -175,7 +180,7 @@ struct Inquiry<'a> {
 }
 
 impl Inquiry<'_> {
-    fn explain(&self, part: usize, strength: Strength, before: Option<&Label>) -> Option<Answer> {
+    fn explain(&self, part: usize, strength: Strength) -> Option<Answer> {
         let seen = self.seen;
         let cells: Vec<&Cell> = seen.parts[part].cells.iter().map(|cell| &seen.cells[*cell]).collect();
         let sound: Vec<&Cell> = cells.into_iter().filter(|cell| self.sound[cell.region]).collect();
@@ -183,20 +188,31 @@ impl Inquiry<'_> {
         let counts = |cell: &Cell, at: i64| self.counts(cell, at);
         let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
         let wanted = seen.parts[part].wanted;
-        let turned = self.memory.turned.iter().find(|(of, _)| *of == self.channel).map(|(_, at)| *at);
-        let mut begin = span.onset.max(turned.unwrap_or(i64::MIN));
+        let held = || self.memory.held.iter().filter(|held| held.channel == self.channel);
+        let before: Vec<&Label> = held().map(|held| &held.label).collect();
+        let mut begin = span.onset;
         let mut rows = self.rows(begin, interval);
-        let mut found = hypotheses::best(&self.question(), &rows, before)?;
+        let mut found = hypotheses::best(&self.question(), &rows, &before)?;
+        // What came after another explanation is not measured by what was before it.
+        let since = held().filter_map(|held| held.since).max().filter(|since| *since > begin);
+        if let Some(since) = since {
+            let later = self.rows(since, interval);
+            if let Some(again) = hypotheses::best(&self.question(), &later, &before)
+                && held().any(|held| held.label == again.label && held.since.is_some())
+            {
+                (begin, rows, found) = (since, later, again);
+            }
+        }
         // What was told holds until clearly less is left of it. What fails on is another fault then, or a part of it.
-        let told = before.is_some_and(|before| *before == found.label);
+        let told = before.contains(&&found.label);
         if told && self.worth(&rows, &found.label, found.severity, wanted) < holds(found.severity, wanted) {
             let lately = self.now - 5 * interval / 2;
             if !self.fails_on(lately) {
                 return Some(Answer::Over(found.label.subjects(seen, &rows)));
             }
-            begin = lately;
+            begin = lately.max(begin);
             rows = self.rows(begin, interval);
-            found = hypotheses::best(&self.question(), &rows, None)?;
+            found = hypotheses::best(&self.question(), &rows, &[])?;
         }
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
@@ -216,11 +232,14 @@ impl Inquiry<'_> {
             // A region counts when about as much fails there as elsewhere.
             b > 0 && b * all * 3 >= bad * a
         });
+        if !told && (0..SEVERITIES.len()).all(|severity| self.worth(&rows, &found.label, severity, wanted) < FAINT) {
+            return None;
+        }
         let waiting = found.confidence < 0.5 && !told;
         let settled = span.rounds > self.patience() + 1.5;
         let of = |severity| self.worth(&rows, &found.label, severity, wanted);
         let mut rounds = (0..SEVERITIES.len()).map(of).fold(0.0, f32::max).min(span.rounds);
-        if before.is_some() && begin > span.onset {
+        if begin > span.onset {
             // It has been told, and goes on in another shape.
             rounds = rounds.max(self.patience());
         }

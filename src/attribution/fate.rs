@@ -81,7 +81,7 @@ fn shared(
         other.has_evidence() && seen.newest_of(&other.subject).is_some_and(|at| at < onset.timestamp_millis())
     };
     let pending = below.iter().find(older)?;
-    explained.weight = explained.weight.min(1.0);
+    explained.weight = explained.weight.map(|weight| weight.min(1.0));
     explained.evidence.push(format!("{} has not been looked at since.", world.subject_name(&pending.subject)));
     if !explained.alternatives.contains(&Cause::Them) && explained.cause != Cause::Them {
         explained.alternatives.push(Cause::Them);

@@ -251,13 +251,12 @@ pub(super) struct Found {
 }
 
 /// The explanation that fits best; the one that was held stays unless another is clearly better.
-pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], before: Option<&Label>) -> Option<Found> {
+pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], before: &[&Label]) -> Option<Found> {
     let labels = labels(question, rows);
     let mut scored = score(question.seen, rows, labels);
     scored.sort_by(|one, other| other.1.total_cmp(&one.1));
     let first = scored.first()?.1;
-    let held =
-        before.and_then(|before| scored.iter().position(|(label, score, _)| label == before && *score > first - HOLD));
+    let held = scored.iter().position(|(label, score, _)| before.contains(&label) && *score > first - HOLD);
     let (chosen, _, severity) = scored[held.unwrap_or(0)].clone();
     let cause = question.cause(&chosen);
     // Labels of the same cause are one answer; a calm voice for figures that are not independent.

@@ -218,7 +218,7 @@ impl Judge {
             confidence: case.confidence,
             alternatives: case.alternatives.clone(),
             evidence: case.evidence.clone(),
-            weight: f64::from(case.rounds),
+            weight: Some(f64::from(case.rounds)),
             round: case.last_bad.div_euclid(interval.max(1)),
             ..blank(subject, instant(now))
         }
@@ -342,7 +342,7 @@ pub(super) const fn blank(subject: Subject, at: Timestamp) -> Verdict {
         alternatives: vec![],
         because_of: None,
         evidence: vec![],
-        weight: 0.0,
+        weight: None,
         page_says: None,
         people_notice: None,
         round: 0,

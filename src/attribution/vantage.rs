@@ -76,7 +76,7 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
         verdict.regions = vec![name];
         verdict.regions_seen = 1;
         verdict.onset = Some(instant(seen.regions[region].newest + interval));
-        verdict.weight = f64::from(rounds.max(0.0));
+        verdict.weight = Some(f64::from(rounds.max(0.0)));
         verdict.round = now.div_euclid(interval);
         verdict.failure = Some(Failure::new(Phase::Exchange, Kind::NotDelivered, ""));
         let others = seen.regions.iter().filter(|other| newest - other.newest <= interval * 2).count();
@@ -139,7 +139,7 @@ fn blame(verdict: &mut Verdict, fault: Fault, name: &std::sync::Arc<str>, interv
     verdict.regions = vec![name.clone()];
     verdict.regions_seen = 1;
     verdict.onset = Some(instant(fault.since));
-    verdict.weight = f64::from(fault.rounds);
+    verdict.weight = Some(f64::from(fault.rounds));
     verdict.round = now.div_euclid(interval);
 }
 

@@ -216,8 +216,7 @@ fn bad(subject: Subject, region: Option<&Arc<str>>, failure: Failure, now: Times
         alternatives: vec![],
         because_of: None,
         evidence: vec![],
-        // These count by their rounds.
-        weight: 0.0,
+        weight: None,
         page_says: None,
         people_notice: None,
         // How long it has been so was counted before it was said.

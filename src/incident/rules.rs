@@ -18,8 +18,7 @@ const MOST_PATIENCE: u32 = 5;
 /// looked at again in the last of them. A verdict that does not weigh its evidence counts by its rounds. `verdict` is the
 /// newest one, bad, and already counted.
 pub(super) fn ready_to_open(incident: &Incident, verdict: &Verdict, policy: Policy) -> bool {
-    let counted = f64::from(incident.bad_rounds);
-    let weight = if verdict.weight > 0.0 { verdict.weight + 1.0 / 3.0 } else { counted };
+    let weight = verdict.weight.map_or(f64::from(incident.bad_rounds), |weight| weight + 1.0 / 3.0);
     weight >= f64::from(policy.open_after.max(1))
 }
 

@@ -112,9 +112,9 @@ pub struct Verdict {
     #[serde(default)]
     pub people_notice: Option<String>,
     /// How many bad rounds the evidence is worth: a round in which everything fails is worth one, a partial fault needs
-    /// more rounds for the same. Nothing for a good verdict.
-    #[serde(default)]
-    pub weight: f64,
+    /// more rounds for the same. Absent where evidence is not weighed: then its rounds are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
     /// Number of the newest round that the verdict rests on, counted in the subject's shortest interval: the newest bad
     /// round of a bad verdict; of a good one, the round that everything that had failed has come through.
     pub round: i64,

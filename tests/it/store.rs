@@ -57,7 +57,7 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         evidence: vec![],
         page_says: None,
         people_notice: None,
-        weight: 3.0,
+        weight: Some(3.0),
         round: 1,
     };
     Incident {
