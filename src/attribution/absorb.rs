@@ -55,6 +55,8 @@ pub(super) struct Region {
     /// What runs there, by node, and since when it is another than before.
     runs: HashMap<u32, Runs>,
     pub(super) changed: Option<Changed>,
+    /// The change that has been found to be at fault.
+    pub(super) guilty: Option<Changed>,
     /// What it saw from when to when says nothing about others: it could not see.
     void: (i64, i64),
 }
@@ -310,6 +312,7 @@ impl Seen {
             everything,
             runs: HashMap::new(),
             changed: None,
+            guilty: None,
             void: (0, -1),
         });
         self.by_region.insert(number, region);

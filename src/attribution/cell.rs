@@ -10,6 +10,8 @@ use crate::model::{Failure, Kind, Outcome, Phase};
 pub(super) const SAMPLES: usize = 64;
 /// So many newest samples wait before they are learned from: an alarm that they raise comes first.
 const WAIT: usize = 12;
+/// Milliseconds after which another pace is the usual one.
+const SETTLES: i64 = 3_600_000;
 
 /// What stays of an observation.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +101,15 @@ impl Cell {
             return None;
         }
         self.learned_to = sample.at;
-        if !sample.is_conclusive() || (self.excused.0..=self.excused.1).contains(&sample.at) {
+        if !sample.is_conclusive() {
+            return None;
+        }
+        if (self.excused.0..=self.excused.1).contains(&sample.at) {
+            // What has been slow for an hour is how it is now. What fails for however long is not.
+            if sample.at - self.excused.0 > SETTLES && !sample.is_down() {
+                self.slowness.learn(sample.slow, 0.0);
+                self.pace.learn(sample.duration);
+            }
             return None;
         }
         self.failing.learn(sample.is_down(), around);

@@ -65,7 +65,7 @@ impl Noise {
     /// The share that is normal now.
     pub(super) fn share(&self) -> f32 {
         let slow = self.slow.share(self.expected, 150.0);
-        slow.max(self.fast.share(slow, 40.0)).clamp(self.floor, 0.6)
+        slow.max(self.fast.share(slow, 40.0)).clamp(self.floor, 0.97)
     }
 
     /// `around` is what is normal around it, where cells get worse together.

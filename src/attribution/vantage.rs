@@ -16,6 +16,8 @@ const SILENT: i64 = 60_000;
 const FORGOTTEN: i64 = 24 * 3_600_000;
 /// A release explains what begins so soon after it.
 const RELEASE: i64 = 10 * 60_000;
+/// One that was found guilty explains what begins anew so long after it.
+const GUILTY: i64 = 60 * 60_000;
 
 /// A region and what can be said of it.
 pub(super) struct Sight {
@@ -121,6 +123,9 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
             verdict.failure = seen.commonest_failure(bad.into_iter(), since);
             blame(&mut verdict, fault, &name, interval, now);
             seen.regions[region].blind(since, now);
+            if verdict.reason == Some(Reason::Release) && verdict.weight.is_some_and(|weight| weight >= 2.0) {
+                seen.regions[region].guilty = seen.regions[region].changed;
+            }
             Sight { verdict, sound: false, known: true }
         }
         None => {
@@ -272,7 +277,9 @@ fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<F
     let guilty = |unit: &&Unit| {
         unit.strength.is_some_and(|strength| {
             let after = strength.since - changed.at;
-            (unit.local || alone) && after >= -interval && after <= RELEASE.max(3 * interval)
+            // What a release has been found guilty of it goes on being guilty of.
+            let within = if here.guilty == Some(changed) { GUILTY } else { RELEASE.max(3 * interval) };
+            (unit.local || alone) && after >= -interval && after <= within
         })
     };
     let bad: Vec<&Unit> = units.iter().filter(guilty).collect();
@@ -281,7 +288,9 @@ fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<F
     if accountable == 0 || alone && bad.len() < 2 {
         return None;
     }
-    let soon = bad.iter().filter_map(|unit| unit.strength).all(|strength| strength.since - changed.at <= 4 * interval);
+    let known = here.guilty == Some(changed);
+    let soon = known
+        || bad.iter().filter_map(|unit| unit.strength).all(|strength| strength.since - changed.at <= 4 * interval);
     let rounds = bad.iter().filter_map(|unit| unit.strength).map(|s| s.rounds).fold(0.0, f32::max);
     let since = bad.iter().filter_map(|unit| unit.strength).map(|s| s.since).min()?;
     let what = if changed.build { "build" } else { "configuration" };
