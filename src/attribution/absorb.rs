@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{
     cell::{Cell, Refused, Sample},
     index::Index,
-    noise::SEVERITIES,
+    noise::{GOOD, SEVERITIES},
     part::{Channel, Part, Scope},
 };
 use crate::model::{Connection, Outcome, PartyKind, Sighting, Timestamp};
@@ -20,7 +20,7 @@ const CELLS: usize = 200_000;
 /// Regions, nodes, builds and the like at most, together.
 const NAMES: usize = 100_000;
 /// What is inconclusive is counted like this: about once in a hundred is normal, whoever is at fault.
-const INCONCLUSIVE: [[f32; SEVERITIES.len()]; 2] = [[-0.287_682, -0.693_147, -2.995_732], [3.2, 3.9, 4.0]];
+const INCONCLUSIVE: [f32; SEVERITIES.len()] = [3.2, 3.9, 4.0];
 
 /// What became of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -234,7 +234,7 @@ impl Seen {
         let cell = &self.cells[cell];
         if !sample.is_conclusive() {
             let everything = self.regions[cell.region].everything;
-            self.parts[everything].feed(Channel::Inconclusive, sample.at, true, INCONCLUSIVE[1]);
+            self.parts[everything].feed(Channel::Inconclusive, sample.at, true, INCONCLUSIVE);
             return;
         }
         let failing = cell.failing.evidence(sample.is_down());
@@ -246,7 +246,7 @@ impl Seen {
                 part.feed(Channel::Slow, sample.at, sample.slow, slow);
             }
             if !part.is_idle(Channel::Inconclusive) {
-                part.feed(Channel::Inconclusive, sample.at, false, INCONCLUSIVE[0]);
+                part.feed(Channel::Inconclusive, sample.at, false, GOOD);
             }
         }
     }

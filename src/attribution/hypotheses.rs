@@ -353,9 +353,7 @@ fn is_bad_there(rows: &[Row<'_>], region: usize) -> bool {
 /// them that could show that the other side lives.
 fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
     let mut labels = vec![];
-    let wraps: [(Sort, fn(Vec<usize>, Vec<usize>) -> Label); 2] =
-        [(Sort::Credential, Label::Credential), (Sort::Quota, Label::Quota)];
-    for (sort, wrap) in wraps {
+    for sort in [Sort::Credential, Sort::Quota] {
         let refused = |row: &&Row<'_>| row.sort(sort) * 2 > row.bad() && row.bad() > 0;
         let distinct = |of: fn(&Row<'_>) -> usize| {
             let mut all: Vec<usize> = rows.iter().filter(refused).map(of).collect();
@@ -369,7 +367,9 @@ fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
         }
         let lives =
             rows.iter().any(|row| !probes.contains(&row.cell.probe) && row.all() > 0 && row.bad() * 4 < row.all());
-        labels.push((wrap(probes, regions), if lives { -6.0 } else { -7.5 }));
+        let label =
+            if sort == Sort::Quota { Label::Quota(probes, regions) } else { Label::Credential(probes, regions) };
+        labels.push((label, if lives { -6.0 } else { -7.5 }));
     }
     labels
 }

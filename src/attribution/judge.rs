@@ -170,9 +170,9 @@ impl Judge {
         }
         let mut verdict = blank(ix.subject.clone(), instant(now));
         let (mut seen, mut blind) = (BTreeSet::new(), vec![]);
-        for region in 0..self.seen.regions.len() {
+        for (region, sees) in sound.iter().enumerate() {
             if let Some(standing) = self.seen.standing(subject, region, now) {
-                if sound[region] {
+                if *sees {
                     seen.insert(region);
                 } else {
                     blind.push((region, standing));

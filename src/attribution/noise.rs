@@ -90,7 +90,7 @@ impl Noise {
 }
 
 /// Evidence of one good sample: `ln(1 - severity)`, whatever is normal.
-const GOOD: [f32; SEVERITIES.len()] = [-0.287_682, -0.693_147, -2.995_732];
+pub(super) const GOOD: [f32; SEVERITIES.len()] = [-0.287_682, -std::f32::consts::LN_2, -2.995_732];
 
 /// How long a cell takes: the middle and the usual distance from it, of the logarithm.
 #[derive(Debug, Clone, Copy, Default)]

@@ -28,6 +28,9 @@ use crate::{
 };
 use chrono::{DurationRound as _, TimeDelta};
 
+/// Between two judgements of a world in which all is well.
+const CALM: TimeDelta = TimeDelta::seconds(10);
+
 /// A trace on its way through a plan.
 pub struct Replay {
     course: Course,
@@ -37,6 +40,9 @@ pub struct Replay {
     /// The second at which what was taken since the last judgement is judged.
     due: Option<Timestamp>,
     judged: Option<Timestamp>,
+    /// When everything was last judged, and whether all was well then.
+    turned: Option<Timestamp>,
+    well: bool,
     /// The last second at which something new was judged.
     heard: Timestamp,
     pulse: TimeDelta,
@@ -66,6 +72,8 @@ impl Replay {
             clock: Timestamp::MIN_UTC,
             due: None,
             judged: None,
+            turned: None,
+            well: false,
             heard: Timestamp::MIN_UTC,
             pulse: TimeDelta::from_std(pulse).unwrap_or(TimeDelta::minutes(1)),
             lines: vec![],
@@ -143,7 +151,15 @@ impl Replay {
 
     fn judge(&mut self, now: Timestamp) {
         self.judged = Some(now);
+        // While all is well and nothing looks suspicious a judgement now and then is enough.
+        let lately = self.turned.is_some_and(|turned| now - turned < CALM);
+        if self.well && lately && self.course.is_calm(now) {
+            return;
+        }
+        self.turned = Some(now);
         let turn = self.course.turn(now);
+        let bad = turn.verdicts.iter().any(Verdict::is_bad);
+        self.well = !bad && turn.changes.is_empty() && self.course.incidents().current().next().is_none();
         let mut told: Vec<&Subject> = Vec::new();
         for change in &turn.changes {
             let subject = &change.incident.subject;
