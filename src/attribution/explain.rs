@@ -10,7 +10,7 @@ use super::{
     hypotheses::{self, Label, Row},
     judge::settle,
     noise::SEVERITIES,
-    part::{Channel, Scope, Strength, full_worth, holds, worth},
+    part::{Channel, Scope, Strength, full_worth, height, holds, worth},
 };
 use crate::model::{Cause, Failure, PartyKind, Reason};
 
@@ -205,7 +205,8 @@ impl Inquiry<'_> {
         }
         // What was told holds until clearly less is left of it. What fails on is another fault then, or a part of it.
         let told = before.contains(&&found.label);
-        if told && self.worth(&rows, &found.label, found.severity, wanted) < holds(found.severity, wanted) {
+        let risen = told || self.height(&rows, &found.label, found.severity, wanted) >= wanted;
+        if risen && self.worth(&rows, &found.label, found.severity, wanted) < holds(found.severity, wanted) {
             let lately = self.now - 5 * interval / 2;
             if !self.fails_on(lately) {
                 return Some(Answer::Over(found.label.subjects(seen, &rows)));
@@ -274,6 +275,13 @@ impl Inquiry<'_> {
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
         let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
         worth(rounds.clone().map(said), severity, wanted).min(full_worth(rounds.map(in_full), severity))
+    }
+
+    /// The most that it was worth, whether or not anybody remembers.
+    fn height(&self, rows: &[Row<'_>], label: &Label, severity: usize, wanted: f32) -> f32 {
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(self.seen, row)).collect();
+        let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
+        height((0..=hypotheses::ROUNDS as usize).map(said), severity, wanted)
     }
 
     /// Whether some cell has only been bad since an instant, more than once.

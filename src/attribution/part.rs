@@ -237,6 +237,16 @@ pub(super) fn worth(rounds: impl Iterator<Item = f32>, severity: usize, wanted: 
     rounds.fold(0.0, |sum, round| add(sum, round, enough)) / CLIP / DEMAND[severity]
 }
 
+/// The same at its height.
+pub(super) fn height(rounds: impl Iterator<Item = f32>, severity: usize, wanted: f32) -> f32 {
+    let enough = enough(wanted, severity);
+    let sums = rounds.scan(0.0, |sum, round| {
+        *sum = add(*sum, round, enough);
+        Some(*sum)
+    });
+    sums.fold(0.0, f32::max) / CLIP / DEMAND[severity]
+}
+
 /// Rounds' worth of evidence when what is normal for each cell counts in full: three failures in a row of a cell that
 /// often fails are worth less than three of one that never does.
 pub(super) fn full_worth(rounds: impl Iterator<Item = f32>, severity: usize) -> f32 {

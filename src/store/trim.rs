@@ -43,7 +43,7 @@ impl Store {
         self.delete("delete from delivery where at < ?", &[oldest]).await?;
         self.delete("delete from letter where state in ('sent', 'dead') and done_at < ?", &[oldest]).await?;
         self.delete(
-            "delete from standing where coalesce(taken_at, 0) < ? and not exists
+            "delete from standing where taken_at < ? and not exists
              (select 1 from incident i where i.id = standing.incident and i.state <> 'closed')",
             &[oldest],
         )

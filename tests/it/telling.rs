@@ -357,7 +357,9 @@ fn what_a_person_silenced_is_a_note_and_is_told_when_it_outlasts_that() {
         if open[0]["note"].is_string() { Ok(open) } else { Err(page) }
     });
     assert!(open[0]["note"].as_str().unwrap().starts_with("nobody was told: silenced by anna until "), "{open}");
-    assert_eq!((&open[0]["severity"], &open[0]["history"][1]["transition"]), (&"critical".into(), &"opened".into()));
+    // Evidence may have come so fast that there was no moment of suspicion.
+    let last = open[0]["history"].as_array().and_then(|history| history.last()).unwrap();
+    assert_eq!((&open[0]["severity"], &last["transition"]), (&"critical".into(), &"opened".into()));
     std::thread::sleep(Duration::from_millis(600));
     assert_eq!(slack.messages().len(), 0);
     assert!(program.get("/api/v1/status").1.contains("\"why\":\"they know\""));
