@@ -79,6 +79,9 @@ pub(super) struct Case {
 /// Less than so many rounds' worth is no reason to call anything bad.
 const FAINT: f32 = 0.5;
 
+/// One region alone is never surer than this whose fault it is.
+const ALONE: f64 = 0.85;
+
 /// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
 const AFTERWARDS: i64 = 30 * 60_000;
 
@@ -339,6 +342,13 @@ impl Inquiry<'_> {
             } else {
                 vec![blamed, Cause::Path, Cause::Probe]
             };
+        } else if case.seen.len() == 1 && case.cause != Cause::Probe {
+            // From one region alone the other end and the way there look the same, whatever the failures sound like.
+            let other = if case.cause == Cause::Path { blamed } else { Cause::Path };
+            case.confidence = case.confidence.min(ALONE);
+            if !case.alternatives.contains(&other) {
+                case.alternatives.insert(0, other);
+            }
         } else if too_close {
             if !case.alternatives.contains(&case.cause) {
                 case.alternatives.insert(0, case.cause);
