@@ -152,7 +152,7 @@ impl Judge {
             let products = || -> Vec<&Verdict> {
                 subjects.iter().filter_map(|s| verdicts.get(&self.seen.index.subjects[*s].subject)).collect()
             };
-            let mut verdict = blank(own, instant(now));
+            let mut verdict = Verdict::ok(own, instant(now));
             verdict.regions_seen = products().iter().map(|product| product.regions_seen).max().unwrap_or_default();
             verdict.onset =
                 products().iter().filter(|product| !product.is_bad()).filter_map(|product| product.onset).max();
@@ -168,7 +168,7 @@ impl Judge {
         if let Some(case) = cases.iter().find(|case| case.subjects.contains(&subject)) {
             return self.bad(ix.subject.clone(), case, sound, ix.interval, now);
         }
-        let mut verdict = blank(ix.subject.clone(), instant(now));
+        let mut verdict = Verdict::ok(ix.subject.clone(), instant(now));
         let (mut seen, mut blind) = (BTreeSet::new(), vec![]);
         for (region, sees) in sound.iter().enumerate() {
             if let Some(standing) = self.seen.standing(subject, region, now) {
@@ -220,7 +220,7 @@ impl Judge {
             evidence: case.evidence.clone(),
             weight: Some(f64::from(case.rounds)),
             round: case.last_bad.div_euclid(interval.max(1)),
-            ..blank(subject, instant(now))
+            ..Verdict::ok(subject, instant(now))
         }
     }
 
@@ -325,26 +325,4 @@ pub(super) struct Span {
 
 pub(super) fn instant(millis: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(millis).unwrap_or_default()
-}
-
-pub(super) const fn blank(subject: Subject, at: Timestamp) -> Verdict {
-    Verdict {
-        subject,
-        at,
-        cause: Cause::Ok,
-        reason: None,
-        degraded: false,
-        regions: vec![],
-        regions_seen: 0,
-        failure: None,
-        onset: None,
-        confidence: 0.0,
-        alternatives: vec![],
-        because_of: None,
-        evidence: vec![],
-        weight: None,
-        page_says: None,
-        people_notice: None,
-        round: 0,
-    }
 }

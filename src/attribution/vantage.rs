@@ -4,7 +4,7 @@
 use super::{
     absorb::{self, Seen},
     cell::Cell,
-    judge::{blank, instant, settle},
+    judge::{instant, settle},
     part::{Channel, Strength},
     surroundings::Tally,
 };
@@ -56,7 +56,7 @@ pub(super) fn sights(seen: &mut Seen, now: i64) -> Vec<Sight> {
 fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
     let name = seen.regions[region].name.clone();
     let interval = seen.parts[seen.regions[region].everything].interval.max(1);
-    let mut verdict = blank(Subject::vantage(&name), instant(now));
+    let mut verdict = Verdict::ok(Subject::vantage(&name), instant(now));
     let silent_for = now - seen.regions[region].newest;
     // Clocks differ a little: a region counts as silent when others are heard of that are so much newer.
     let behind = newest - seen.regions[region].newest;

@@ -203,23 +203,13 @@ fn of_store(store: &Standing, now: Timestamp) -> Option<Verdict> {
 
 fn bad(subject: Subject, region: Option<&Arc<str>>, failure: Failure, now: Timestamp) -> Verdict {
     Verdict {
-        subject,
-        at: now,
         cause: Cause::Probe,
-        reason: None,
-        degraded: false,
         regions: region.into_iter().cloned().collect(),
         regions_seen: 1,
         failure: Some(failure),
-        onset: None,
         confidence: 0.95,
-        alternatives: vec![],
-        because_of: None,
-        evidence: vec![],
-        weight: None,
-        page_says: None,
-        people_notice: None,
         // How long it has been so was counted before it was said.
         round: now.timestamp(),
+        ..Verdict::ok(subject, now)
     }
 }

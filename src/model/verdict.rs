@@ -121,6 +121,30 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Nothing worth saying of a subject, by nobody's evidence: what every other verdict begins with.
+    #[must_use]
+    pub const fn ok(subject: Subject, at: Timestamp) -> Self {
+        Self {
+            subject,
+            at,
+            cause: Cause::Ok,
+            reason: None,
+            degraded: false,
+            regions: vec![],
+            regions_seen: 0,
+            failure: None,
+            onset: None,
+            confidence: 0.0,
+            alternatives: vec![],
+            because_of: None,
+            evidence: vec![],
+            weight: None,
+            page_says: None,
+            people_notice: None,
+            round: 0,
+        }
+    }
+
     /// Whether it rests on any fresh observation at all. Without one it neither starts nor ends anything.
     #[must_use]
     pub const fn has_evidence(&self) -> bool {
