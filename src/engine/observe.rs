@@ -125,7 +125,7 @@ impl Observer {
         let Look { probe, check, due, timeout, deadline, .. } = look;
         let started_at = self.clock.wall();
         let mark = self.health.mark();
-        let mut attempt = Attempt::begin(Arc::clone(look.net), look.turn, timeout);
+        let mut attempt = Attempt::begin(Arc::clone(look.net), self.vantage.clone(), look.turn, timeout);
         attempt.deadline = deadline;
         attempt.alone = look.varied.is_some();
         attempt.wants_gauges = self.wants_gauges;
@@ -168,6 +168,7 @@ impl Observer {
             config: Arc::clone(&self.config),
             credential: None,
             varied: look.varied,
+            arrivals: facts.arrivals,
             received_at: None,
         };
         Seen { observation, gauges: attempt.gauges }

@@ -1,5 +1,6 @@
 //! The words: parties, phases, failures, observations, verdicts. Owns the glossary as types; knows no IO, no async and no YAML.
 
+mod arrival;
 mod failure;
 mod feed;
 mod id;
@@ -16,6 +17,7 @@ mod silence;
 mod varied;
 mod verdict;
 
+pub use arrival::{Arrival, Came};
 pub use failure::{Failure, Kind};
 pub use feed::{Admission, AdmissionKind, FeedState, FeedWord};
 pub use id::{observation_id, round_of};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{Failure, Outcome, PhaseTimes, Timestamp, Varied};
+use super::{Arrival, Failure, Outcome, PhaseTimes, Timestamp, Varied};
 
 /// Whether the attempt opened its own connection or used one that was open already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -145,6 +145,9 @@ pub struct Observation {
     /// that round and is no round itself: it counts in no figure of runs, in no availability, in no series of rounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub varied: Option<Varied>,
+    /// What became of messages that were written at one end and waited for at the other (`round_trip`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrivals: Vec<Arrival>,
     /// When a hub took it, in files that carry that.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_millis_opt")]
     pub received_at: Option<Timestamp>,

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    model::{Connection, Failure, Kind, Phase, PhaseTimes, TcpFacts, TlsFacts},
+    model::{Arrival, Connection, Failure, Kind, Phase, PhaseTimes, TcpFacts, TlsFacts, Vantage},
     net::{Net, Socket},
 };
 
@@ -29,6 +29,8 @@ pub struct Facts {
     pub connection: Connection,
     /// Works, but poorer than expected.
     pub degraded: Option<Failure>,
+    /// What became of the messages that were waited for (`round_trip`), in the order in which that became known.
+    pub arrivals: Vec<Arrival>,
 }
 
 /// A figure that only `GET /probe` shows, under the name that blackbox_exporter gives it.
@@ -48,6 +50,8 @@ pub struct Gauge {
 pub struct Attempt {
     /// Resolver, trust and sockets.
     pub net: Arc<Net>,
+    /// Where we look from: what is written to a place that several vantage points share is kept apart by it.
+    pub vantage: Vantage,
     /// Which of the check's turns this is, from 0.
     pub turn: u32,
     /// Stands by itself: uses nothing that an earlier attempt has kept (an open connection), and keeps nothing for a
@@ -72,10 +76,11 @@ pub struct Attempt {
 impl Attempt {
     /// An attempt that begins now.
     #[must_use]
-    pub fn begin(net: Arc<Net>, turn: u32, timeout: Duration) -> Self {
+    pub fn begin(net: Arc<Net>, vantage: Vantage, turn: u32, timeout: Duration) -> Self {
         let started = Instant::now();
         Self {
             net,
+            vantage,
             turn,
             alone: false,
             deadline: started + timeout,

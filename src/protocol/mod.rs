@@ -7,6 +7,7 @@
 mod attempt;
 mod common;
 mod reach;
+mod session;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -14,6 +15,7 @@ pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
 pub use http::{HttpFile, Reuse, StatusRange, Version as HttpVersion};
 pub use reach::{Endpoint, Secure};
+pub use session::{Backoff, End, Ending, Hold, Opening, Session};
 
 use crate::{
     model::{Failure, Phase},
@@ -50,6 +52,11 @@ pub trait Check: Send + Sync {
     /// The same without the credential that it sends, satisfied with any answer that is no error of the server's own: is
     /// anybody there at all? `None` where no credential is sent.
     fn without_credential(&self) -> Option<Arc<dyn Check>> {
+        None
+    }
+
+    /// The same check as a connection that is held, for protocols that live on long connections (`session:`).
+    fn hold(&self) -> Option<&dyn Hold> {
         None
     }
 

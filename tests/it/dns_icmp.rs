@@ -48,7 +48,7 @@ impl Looked {
 async fn look_with(net: Arc<Net>, check: serde_json::Value, timeout: Duration) -> Looked {
     let file: CheckFile = serde_json::from_value(check).unwrap();
     let check = file.build(&net).unwrap_or_else(|problem| panic!("{problem:?}"));
-    let mut attempt = Attempt::begin(net, 0, timeout);
+    let mut attempt = Attempt::begin(net, crate::support::looking::here(), 0, timeout);
     attempt.wants_gauges = true;
     let began = Instant::now();
     let result = match tokio::time::timeout_at(attempt.deadline, check.look(&mut attempt)).await {

@@ -235,6 +235,7 @@ impl Scenario {
             config: "".into(),
             credential: None,
             varied: None,
+            arrivals: Vec::new(),
             received_at: None,
         })
     }

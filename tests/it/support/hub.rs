@@ -178,6 +178,7 @@ pub fn observation(probe: &str, party: &str, region: &str, at: chrono::DateTime<
         config: "".into(),
         credential: None,
         varied: None,
+        arrivals: Vec::new(),
         received_at: None,
     }
 }

@@ -59,7 +59,7 @@ pub fn check(net: &Arc<Net>, file: Value) -> Arc<dyn Check> {
 
 /// One turn of a check.
 pub async fn turn(net: &Arc<Net>, check: &dyn Check, turn: u32) -> Looked {
-    let mut attempt = Attempt::begin(Arc::clone(net), turn, TIMEOUT);
+    let mut attempt = Attempt::begin(Arc::clone(net), here(), turn, TIMEOUT);
     attempt.wants_gauges = true;
     let deadline = attempt.deadline;
     // A machine that is busy with other tests wakes everybody late: by how much is told by a timer beside the check.
@@ -99,4 +99,9 @@ pub async fn turn(net: &Arc<Net>, check: &dyn Check, turn: u32) -> Looked {
 pub async fn look(net: &Arc<Net>, file: Value) -> Looked {
     let check = check(net, file);
     turn(net, &*check, 0).await
+}
+
+/// Where the tests look from.
+pub(crate) fn here() -> usoryou::model::Vantage {
+    usoryou::model::Vantage { region: "local".into(), node: "here".into() }
 }
