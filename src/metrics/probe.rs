@@ -13,7 +13,7 @@ use std::{
 use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
 
 use super::lock;
-use crate::model::{Connection, Failure, Kind, Observation, Outcome, Phase, Varied};
+use crate::model::{Arrival, Came, Connection, Failure, Kind, Observation, Outcome, Phase, Varied};
 
 /// Upper bounds in seconds for anything that a network does.
 pub(super) const LATENCY: [f64; 15] =
@@ -73,12 +73,17 @@ pub(super) struct Series {
     pub(super) runs: [AtomicU64; Outcome::ALL.len()],
     pub(super) failures: Mutex<BTreeMap<(Phase, Kind), u64>>,
     pub(super) confirmations: Mutex<BTreeMap<(Varied, Outcome), u64>>,
+    pub(super) deliveries: Mutex<BTreeMap<Arc<str>, Deliveries>>,
     pub(super) missed: AtomicU64,
     pub(super) lateness: Histogram,
     up: AtomicU8,
     last_run_micros: AtomicI64,
     certificate_expiry: AtomicI64,
 }
+
+/// Regions that are told apart by who wrote a message; the rest are counted together.
+const WRITER_REGIONS: usize = 32;
+const OTHER_WRITERS: &str = "other";
 
 pub(super) const CONNECTIONS: [Connection; 2] = [Connection::Cold, Connection::Warm];
 /// Stands for "nothing yet" where an instant is kept.
@@ -94,6 +99,7 @@ impl ProbeSeries {
             runs: Default::default(),
             failures: Mutex::default(),
             confirmations: Mutex::default(),
+            deliveries: Mutex::default(),
             missed: AtomicU64::new(0),
             lateness: histogram(&LATENESS),
             up: AtomicU8::new(UP_UNKNOWN),
@@ -116,6 +122,9 @@ impl ProbeSeries {
         series.runs[seen.outcome as usize].fetch_add(1, Relaxed);
         if let Some(Failure { phase, kind, .. }) = seen.failure {
             *lock(&series.failures).entry((phase, kind)).or_default() += 1;
+        }
+        for arrival in &seen.arrivals {
+            series.delivered(arrival);
         }
         let up = match seen.outcome {
             Outcome::Up | Outcome::Degraded => 1,
@@ -151,7 +160,31 @@ impl ProbeSeries {
     }
 }
 
+/// What became of the messages that one region wrote.
+#[derive(Debug, Clone)]
+pub(super) struct Deliveries {
+    pub(super) seconds: Histogram,
+    pub(super) came: [u64; Came::ALL.len()],
+}
+
 impl Series {
+    /// The name of a region stands in the message, which anybody may have written: there are only so many.
+    fn delivered(&self, arrival: &Arrival) {
+        let mut deliveries = lock(&self.deliveries);
+        let is_new = !deliveries.contains_key(&arrival.writer_region);
+        let writer = if is_new && arrival.writer_region != self.labels.region && deliveries.len() >= WRITER_REGIONS {
+            OTHER_WRITERS.into()
+        } else {
+            Arc::clone(&arrival.writer_region)
+        };
+        let none = || Deliveries { seconds: histogram(&LATENCY), came: Default::default() };
+        let known = deliveries.entry(writer).or_insert_with(none);
+        known.came[arrival.came as usize] += 1;
+        if let Some(took) = arrival.took() {
+            known.seconds.observe(took.as_secs_f64());
+        }
+    }
+
     /// 1 or 0; nothing while the last run was inconclusive.
     pub(super) fn up(&self) -> Option<f64> {
         match self.up.load(Relaxed) {

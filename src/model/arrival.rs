@@ -31,6 +31,22 @@ pub enum Came {
     Lost,
 }
 
+impl Came {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::InOrder, Self::OutOfOrder, Self::Doubled, Self::Lost];
+
+    /// The word in metric labels and JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InOrder => "in_order",
+            Self::OutOfOrder => "out_of_order",
+            Self::Doubled => "doubled",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 impl Arrival {
     /// How long it took, where it came.
     #[must_use]

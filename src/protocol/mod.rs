@@ -6,6 +6,7 @@
 
 mod attempt;
 mod common;
+pub mod delivery;
 mod reach;
 mod session;
 

@@ -13,7 +13,8 @@ use std::{
 use usoryou::{
     metrics::{Format, Metrics, ProbeLabels},
     model::{
-        Cause, Connection, Failure, Kind, Observation, Outcome, Phase, PhaseTimes, Timestamp, TlsFacts, Varied, Verdict,
+        Arrival, Came, Cause, Connection, Failure, Kind, Observation, Outcome, Phase, PhaseTimes, Timestamp, TlsFacts,
+        Varied, Verdict,
     },
 };
 
@@ -73,6 +74,8 @@ fn exercised() -> Arc<Metrics> {
     series.record(&Observation { connection: Connection::Warm, ..observation(Outcome::Up, Duration::from_millis(3)) });
     series
         .confirmed(&Observation { varied: Some(Varied::Family), ..observation(Outcome::Up, Duration::from_millis(9)) });
+    let arrival = Arrival { writer_region: "us-east".into(), came: Came::InOrder, seconds: Some(0.03) };
+    series.record(&Observation { arrivals: vec![arrival], ..observation(Outcome::Up, Duration::from_millis(12)) });
     series.missed(2);
     series.late(Duration::from_micros(300));
     metrics.verdicts(&[verdict("firebase", Cause::Path, &["eu-west"]), verdict("api", Cause::Ok, &[])]);
@@ -129,6 +132,20 @@ fn catalogue(page: &str) -> String {
         out += &format!("{name} {kind} {}\n", sets.first().unwrap()).replace(" \n", "\n");
     }
     out
+}
+
+#[test]
+fn names_that_stand_in_messages_cannot_make_series_without_end() {
+    let metrics = Metrics::new("0.1.0");
+    let series = metrics.probe(&labels("mqtt"));
+    let from = |region: &str| Arrival { writer_region: region.into(), came: Came::Lost, seconds: None };
+    let arrivals = (0..1000).map(|index| from(&format!("r{index}"))).chain([from("eu-west")]).collect();
+    series.record(&Observation { arrivals, ..observation(Outcome::Up, Duration::from_millis(12)) });
+    let page = text(&metrics);
+    let lost: Vec<&str> = page.lines().filter(|line| line.contains("came=\"lost\"")).collect();
+    assert_eq!(lost.len(), 34, "{lost:#?}");
+    assert!(lost.iter().any(|line| line.contains("writer_region=\"eu-west\"") && line.ends_with(" 1")));
+    assert!(lost.iter().any(|line| line.contains("writer_region=\"other\"") && line.ends_with(" 968")));
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::{
         lock,
         probe::{CONNECTIONS, ProbeLabels, ProbeSeries, Series},
     },
-    model::{Outcome, Phase},
+    model::{Came, Outcome, Phase},
 };
 
 /// All families of one set of figures.
@@ -33,6 +33,7 @@ impl Collector for Catalogue {
         let probes: Vec<&Series> = probes.iter().map(ProbeSeries::series).collect();
         probe_outcomes(&mut page, &probes)?;
         probe_schedule(&mut page, &probes)?;
+        deliveries(&mut page, &probes)?;
         let fleet = lock(&self.0.fleet);
         judgement(&mut page, &fleet)?;
         telling(&mut page, &fleet)?;
@@ -136,6 +137,29 @@ fn probe_schedule(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Err
         "probe_start_lateness_seconds",
         "How much later than due a run began",
         probes.iter().map(|probe| (probe_labels(probe, []), &probe.lateness)),
+    )
+}
+
+fn deliveries(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Error> {
+    let known: Vec<_> = probes.iter().map(|probe| (*probe, lock(&probe.deliveries).clone())).collect();
+    page.histograms(
+        "delivery_seconds",
+        "From writing a message at one end to its arrival at the other, by the region that wrote it",
+        known.iter().flat_map(|(probe, writers)| {
+            writers.iter().map(|(region, known)| (probe_labels(probe, [("writer_region", &**region)]), &known.seconds))
+        }),
+    )?;
+    page.counters(
+        "delivery_arrivals",
+        "Messages that were waited for, by the region that wrote them and how they came",
+        known.iter().flat_map(|(probe, writers)| {
+            writers.iter().flat_map(|(region, known)| {
+                known.came.iter().zip(Came::ALL).map(|(count, came)| {
+                    let own = [("writer_region", &**region), ("came", came.word())];
+                    (probe_labels(probe, own), whole(*count))
+                })
+            })
+        }),
     )
 }
 
