@@ -1,9 +1,13 @@
-//! Foreign errors to our words. The only file that matches on the error types of the operating system, rustls, hyper and
-//! h2; what it says of them never repeats what a peer wrote beyond names in certificates.
+//! Foreign errors to our words. The only file that matches on the error types of the operating system, rustls, hyper,
+//! h2 and tungstenite (below); what it says of them never repeats what a peer wrote beyond names in certificates.
+
+mod websocket;
 
 use std::{error::Error as _, io};
 
 use rustls::{AlertDescription, CertificateError};
+
+pub use websocket::{close_code, websocket};
 
 use crate::model::{Failure, Kind, Phase};
 
@@ -16,6 +20,10 @@ pub fn io(phase: Phase, error: &io::Error) -> Failure {
         }
         if let Some(error) = inner.downcast_ref::<io::Error>() {
             return io(phase, error);
+        }
+        // A protocol that carries another one has found the words already.
+        if let Some(failure) = inner.downcast_ref::<Failure>() {
+            return Failure { phase, ..failure.clone() };
         }
     }
     let (kind, words) = match (error.kind(), error.raw_os_error()) {

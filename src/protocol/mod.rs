@@ -7,8 +7,11 @@
 mod attempt;
 mod common;
 pub mod delivery;
+mod head;
+mod link;
 mod reach;
 mod session;
+mod ws;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -184,6 +187,7 @@ mod http;
 mod icmp;
 mod tcp;
 mod tls;
+mod websocket;
 
 protocols! {
     http => http::Http,
@@ -191,6 +195,7 @@ protocols! {
     tls => tls::Tls,
     dns => dns::Dns,
     icmp => icmp::Icmp,
+    websocket => websocket::Websocket,
 }
 
 #[cfg(test)]

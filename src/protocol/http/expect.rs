@@ -1,6 +1,6 @@
 //! What an answer must be, prepared once, and what to say when it is not. Pure.
 
-use http::{HeaderMap, HeaderName, header, response::Parts};
+use http::{HeaderName, response::Parts};
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -196,15 +196,6 @@ fn clipped(text: &str) -> String {
     short
 }
 
-/// What the other side asks us to wait: seconds, or a date (RFC 9110 §10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(std::time::Duration::from_secs(seconds));
-    }
-    (http_date(value)? - chrono::Utc::now()).to_std().ok()
-}
-
 /// A date as HTTP writes it (RFC 9110 §5.6.7).
 pub(super) fn http_date(value: &str) -> Option<Timestamp> {
     chrono::DateTime::parse_from_rfc2822(value).ok().map(|date| date.to_utc())
@@ -283,18 +274,5 @@ mod tests {
         assert_eq!(mistake(serde_json::json!({"json": [{"path": "status", "exists": true}]})), "expect.json.0.path");
         assert_eq!(mistake(serde_json::json!({"json": [{"path": "$.a"}]})), "expect.json.0");
         assert_eq!(mistake(serde_json::json!({"header": {"a b": "."}})), "expect.header.a b");
-    }
-
-    #[test]
-    fn waiting_times() {
-        let read = |value: &str| {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
-            retry_after(&headers).map(|wait| wait.as_secs())
-        };
-        assert_eq!(read("120"), Some(120));
-        let date = (chrono::Utc::now() + chrono::TimeDelta::seconds(100)).format("%a, %d %b %Y %H:%M:%S GMT");
-        assert!(matches!(read(&date.to_string()), Some(95..=100)));
-        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), None);
-        assert_eq!(read("soon"), None);
     }
 }

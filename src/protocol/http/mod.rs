@@ -19,9 +19,9 @@ use hyper::body::Incoming;
 
 pub use file::{HttpFile, Reuse, StatusRange, Version};
 
-use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol, Secure, TlsFile};
+use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol, Secure, TlsFile, head};
 use crate::{
-    model::{Connection, Failure, Kind, Phase, Secret},
+    model::{Connection, Failure, Kind, Phase},
     net::Net,
 };
 use body::Reading;
@@ -104,8 +104,7 @@ impl Http {
         let mut redirected: Option<Order> = None;
         for followed in 0.. {
             let order = redirected.as_ref().unwrap_or(&self.order);
-            attempt.facts.http_status = Some(answer.status().as_u16());
-            attempt.facts.retry_after = expect::retry_after(answer.headers());
+            attempt.note_head(answer.status(), answer.headers());
             if attempt.wants_gauges {
                 figures::of_head(attempt, order.https, &answer, followed);
             }
@@ -285,11 +284,7 @@ impl Protocol for Http {
     fn apply(file: &mut Self::File, overrides: &Overrides) {
         file.ip = overrides.ip.unwrap_or(file.ip);
         file.tls.insecure |= overrides.insecure;
-        for (name, value) in &overrides.headers {
-            // A header given at the command line replaces one of the file, however it is written there.
-            file.headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
-            file.headers.insert(name.clone(), Secret::new(value.as_str()));
-        }
+        head::replace(&mut file.headers, &overrides.headers);
         if !overrides.expect_status.is_empty() {
             file.expect.status = overrides.expect_status.iter().filter_map(|text| text.parse().ok()).collect();
         }

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use url::{Position, Url};
 
 use super::{HttpFile, Ip, Problem};
-use crate::protocol::Endpoint;
+use crate::protocol::{Endpoint, head};
 
 /// A request in the forms of both HTTP versions, and where it goes.
 #[derive(Debug, Clone)]
@@ -30,20 +30,10 @@ impl Order {
             return Err(Problem::at("url", "a URL is shown in many places and must not hold a credential")
                 .help("give it as a header: `headers: { Authorization: \"…\" }`"));
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("usoryou/", env!("CARGO_PKG_VERSION"))));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let mut headers = head::headers(&file.headers)?;
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         if file.expect.wants_body() {
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        for (name, value) in &file.headers {
-            let path = format!("headers.{name}");
-            let name: HeaderName =
-                name.parse().map_err(|_| Problem::at(&path, format!("`{name}` is not a header name")))?;
-            let mut value = HeaderValue::from_str(value.reveal())
-                .map_err(|_| Problem::at(&path, "the value holds characters that a header cannot carry"))?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
+            headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
         }
         let body = file.body.as_ref().map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.reveal().as_bytes()));
         Self::to(file.url.clone(), file.ip, method, &headers, body).map_err(|why| Problem::at("url", why))

@@ -1,0 +1,102 @@
+//! Heads of requests and answers, for everything that begins as HTTP: which headers are sent, what is said of waiting,
+//! and what an answer means that was not the one hoped for.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::{Attempt, Problem};
+use crate::model::{Failure, Kind, Phase, Secret};
+
+/// The headers of a request: who we are, and those of the probe, whose values are kept out of every log.
+pub(super) fn headers(given: &BTreeMap<String, Secret>) -> Result<HeaderMap, Problem> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("usoryou/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in given {
+        let path = format!("headers.{name}");
+        let name: HeaderName =
+            name.parse().map_err(|_| Problem::at(&path, format!("`{name}` is not a header name")))?;
+        let mut value = HeaderValue::from_str(value.reveal())
+            .map_err(|_| Problem::at(&path, "the value holds characters that a header cannot carry"))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// What the other side asks us to wait: seconds, or a date (RFC 9110 §10.2.3).
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+    (date.to_utc() - chrono::Utc::now()).to_std().ok()
+}
+
+/// Headers given at the command line replace those of the file, however they are written there.
+pub(super) fn replace(headers: &mut BTreeMap<String, Secret>, by: &[(String, String)]) {
+    for (name, value) in by {
+        headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
+        headers.insert(name.clone(), Secret::new(value.as_str()));
+    }
+}
+
+impl Attempt {
+    /// Notes status and waiting time of an answer.
+    pub(super) fn note_head(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.facts.http_status = Some(status.as_u16());
+        self.facts.retry_after = retry_after(headers);
+    }
+}
+
+/// What an answer means that does not change to the protocol that was asked for (`wanted`), or does not give the kind of
+/// answer that was. `None` for those that say nothing of it: the caller knows better words.
+pub(super) fn refusal(phase: Phase, status: StatusCode) -> Option<Failure> {
+    let kind = match status.as_u16() {
+        401 | 403 | 407 => Kind::Unauthorized,
+        429 => Kind::RateLimited,
+        404..=599 if status.as_u16() != 426 => Kind::StatusUnexpected,
+        _ => return None,
+    };
+    Some(Failure::new(phase, kind, format!("answered {}", status.as_u16())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_their_kinds() {
+        let kind = |status| refusal(Phase::Upgrade, StatusCode::from_u16(status).unwrap()).map(|failure| failure.kind);
+        assert_eq!(kind(401), Some(Kind::Unauthorized));
+        assert_eq!(kind(403), Some(Kind::Unauthorized));
+        assert_eq!(kind(429), Some(Kind::RateLimited));
+        assert_eq!(kind(404), Some(Kind::StatusUnexpected));
+        assert_eq!(kind(503), Some(Kind::StatusUnexpected));
+        for other in [200, 204, 302, 400, 426] {
+            assert_eq!(kind(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_mistaken_header_is_named_and_its_value_is_not() {
+        let given = BTreeMap::from([("X-Key".to_owned(), Secret::new("s3cret\n"))]);
+        let problem = headers(&given).unwrap_err();
+        assert_eq!(problem.path, ["headers", "X-Key"]);
+        assert!(!problem.message.contains("s3cret"));
+    }
+
+    #[test]
+    fn waiting_times() {
+        let read = |value: &str| {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
+            retry_after(&headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!(read("120"), Some(120));
+        let date = (chrono::Utc::now() + chrono::TimeDelta::seconds(100)).format("%a, %d %b %Y %H:%M:%S GMT");
+        assert!(matches!(read(&date.to_string()), Some(95..=100)));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), None);
+        assert_eq!(read("soon"), None);
+    }
+}

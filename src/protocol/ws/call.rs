@@ -1,0 +1,158 @@
+//! Where a WebSocket leads and what is said at the door: prepared once, opened as often as wanted.
+
+use http::{HeaderMap, HeaderValue, Request, header};
+use tokio_tungstenite::{
+    client_async_with_config,
+    tungstenite::{handshake::client::generate_key, protocol::WebSocketConfig},
+};
+use url::{Position, Url};
+
+use super::{MESSAGE_AT_MOST, WebSocket, refused};
+use crate::{
+    model::{Failure, Kind, Phase},
+    protocol::{Attempt, Endpoint, Ip, Problem, Secure, link::Link},
+};
+
+/// Enough for what control frames and small messages need, and kept for as long as the connection lasts: the default is
+/// 128 KiB, which becomes resident with the first frame.
+const READ_BUFFER: usize = 512;
+
+/// A WebSocket to open.
+#[derive(Debug, Clone)]
+pub(in crate::protocol) struct Call {
+    /// Whom to connect to.
+    pub(in crate::protocol) endpoint: Endpoint,
+    /// Whether the URL asks for TLS: [`Call::open`] needs a [`Secure`] then.
+    pub(in crate::protocol) secured: bool,
+    /// Whether the server has sent us here itself, so that the probe's TLS name is not meant for it.
+    pub(in crate::protocol) elsewhere: bool,
+    shown: String,
+    path: http::Uri,
+    headers: HeaderMap,
+}
+
+impl Call {
+    /// The call that a `ws` or `wss` URL stands for (`http` and `https` are taken for the same), with headers of
+    /// [`super::super::head::headers`] and the subprotocols to offer, best first.
+    ///
+    /// # Errors
+    /// What is wrong with `url`, `subprotocols` or `headers`: the fields have these names in every check.
+    pub(in crate::protocol) fn new(
+        url: &Url,
+        ip: Ip,
+        mut headers: HeaderMap,
+        subprotocols: &[&str],
+    ) -> Result<Self, Problem> {
+        let wrong = |why: &str| Problem::at("url", why);
+        let secured = match url.scheme() {
+            "wss" | "https" => true,
+            "ws" | "http" => false,
+            other => return Err(wrong(&format!("`{other}` is not a scheme of WebSocket: write ws:// or wss://"))),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("a URL is shown in many places and must not hold a credential")
+                .help("give it as a header: `headers: { Authorization: \"…\" }`"));
+        }
+        let shown_host =
+            url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("the URL names no host"))?;
+        let port = url.port_or_known_default().ok_or_else(|| wrong("the URL names no port"))?;
+        let host = shown_host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let path = url[Position::BeforePath..Position::AfterQuery].parse::<http::Uri>();
+        let path = path.map_err(|_| wrong("the URL cannot be sent as it is"))?;
+
+        if let Some(own) = OUR_HEADERS.iter().find(|name| headers.contains_key(**name)) {
+            return Err(Problem::at(&format!("headers.{own}"), "the upgrade to WebSocket itself sets this header"));
+        }
+        if !headers.contains_key(header::HOST) {
+            let authority = url.port().map_or_else(|| shown_host.to_owned(), |port| format!("{shown_host}:{port}"));
+            let authority = HeaderValue::from_str(&authority).map_err(|_| wrong("the host cannot be sent as it is"))?;
+            headers.insert(header::HOST, authority);
+        }
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        if !subprotocols.is_empty() {
+            let is_token = |name: &&str| {
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c))
+            };
+            if let Some(bad) = subprotocols.iter().find(|name| !is_token(name)) {
+                return Err(Problem::at("subprotocols", format!("`{bad}` is not the name of a subprotocol")));
+            }
+            let offered = HeaderValue::from_str(&subprotocols.join(", "));
+            let offered = offered.map_err(|_| Problem::at("subprotocols", "these cannot be sent as they are"))?;
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, offered);
+        }
+        let shown = format!("{}://{}{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort], url.path());
+        Ok(Self { endpoint: Endpoint { host, port, ip }, secured, elsewhere: false, shown, path, headers })
+    }
+
+    /// The URL for people: without credentials, query and fragment.
+    pub(in crate::protocol) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Resolves, connects, shakes hands and changes to WebSocket, each as a phase. `secure` is what the probe's TLS
+    /// options make; it should offer `http/1.1` alone (ALPN), as clients do.
+    ///
+    /// # Errors
+    /// Why there is no WebSocket.
+    pub(in crate::protocol) async fn open(
+        &self,
+        attempt: &mut Attempt,
+        secure: Option<&Secure>,
+    ) -> Result<WebSocket, Failure> {
+        let secure = secure.filter(|_| self.secured);
+        let link = if self.elsewhere {
+            attempt.link_elsewhere(&self.endpoint, secure).await?
+        } else {
+            attempt.link(&self.endpoint, secure).await?
+        };
+        self.upgrade(attempt, link).await
+    }
+
+    /// Changes a connection that stands already to WebSocket, as a phase.
+    ///
+    /// # Errors
+    /// Why it was not changed.
+    pub(in crate::protocol) async fn upgrade(&self, attempt: &mut Attempt, link: Link) -> Result<WebSocket, Failure> {
+        attempt.enter(Phase::Upgrade, "answer to the upgrade");
+        // The handshake's own state is large for as long as it lasts, and should not be so for longer.
+        let changed = Box::pin(client_async_with_config(self.request()?, link, Some(frugal()))).await;
+        attempt.leave();
+        match changed {
+            Ok((stream, answer)) => {
+                attempt.note_head(answer.status(), answer.headers());
+                Ok(WebSocket { stream, peer: attempt.facts.peer, pings: 0 })
+            }
+            Err(error) => Err(refused(attempt, &error)),
+        }
+    }
+
+    fn request(&self) -> Result<Request<()>, Failure> {
+        let unfit = || Failure::new(Phase::Upgrade, Kind::Internal, "the request cannot be sent like this");
+        let mut request = Request::new(());
+        // Only path and query are sent; the rest must be there for the library.
+        let scheme = if self.secured { "wss" } else { "ws" };
+        let path = self.path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let uri = http::Uri::builder().scheme(scheme).authority("peer").path_and_query(path).build();
+        *request.uri_mut() = uri.map_err(|_| unfit())?;
+        request.headers_mut().clone_from(&self.headers);
+        let key = HeaderValue::from_str(&generate_key()).map_err(|_| unfit())?;
+        request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, key);
+        Ok(request)
+    }
+}
+
+/// Headers that make the upgrade what it is.
+const OUR_HEADERS: [&str; 5] =
+    ["connection", "upgrade", "sec-websocket-version", "sec-websocket-key", "sec-websocket-protocol"];
+
+/// Little memory, and an end to what a peer may send or not take.
+fn frugal() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * MESSAGE_AT_MOST)
+        .max_message_size(Some(MESSAGE_AT_MOST))
+        .max_frame_size(Some(MESSAGE_AT_MOST))
+}
