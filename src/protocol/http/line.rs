@@ -46,7 +46,7 @@ pub(super) struct Opening<'a> {
 }
 
 /// An open connection.
-pub(super) struct Line {
+pub(in crate::protocol) struct Line {
     link: Link,
     marks: Arc<Marks>,
     socket: Socket,
@@ -129,7 +129,11 @@ impl Line {
     }
 
     /// Sends an order and waits for the head of the answer; stands in [`Phase::Transfer`] afterwards.
-    pub(super) async fn send(&mut self, attempt: &mut Attempt, order: &Order) -> Result<Response<Incoming>, Failure> {
+    pub(in crate::protocol) async fn send(
+        &mut self,
+        attempt: &mut Attempt,
+        order: &Order,
+    ) -> Result<Response<Incoming>, Failure> {
         self.marks.begin();
         let response = match &mut self.link {
             Link::Http1(sender, _) => Either::Left(sender.send_request(order.request(false))),
@@ -148,7 +152,11 @@ impl Line {
     }
 
     /// The next piece of a body; `None` at its end.
-    pub(super) async fn next(&mut self, attempt: &mut Attempt, body: &mut Incoming) -> Result<Option<Bytes>, Failure> {
+    pub(in crate::protocol) async fn next(
+        &mut self,
+        attempt: &mut Attempt,
+        body: &mut Incoming,
+    ) -> Result<Option<Bytes>, Failure> {
         loop {
             match self.drive(attempt, body.frame()).await {
                 None => return Ok(None),

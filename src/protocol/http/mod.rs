@@ -2,6 +2,7 @@
 //! happens.
 
 mod body;
+mod caller;
 mod expect;
 mod figures;
 mod file;
@@ -17,7 +18,9 @@ use std::{
 use http::{Response, header};
 use hyper::body::Incoming;
 
+pub(in crate::protocol) use caller::{Answer, Caller};
 pub use file::{HttpFile, Reuse, StatusRange, Version};
+pub(in crate::protocol) use {line::Line, order::Order};
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol, Secure, TlsFile, head};
 use crate::{
@@ -26,8 +29,7 @@ use crate::{
 };
 use body::Reading;
 use expect::Expectations;
-use line::{Line, Opening};
-use order::Order;
+use line::Opening;
 
 /// More than any answer that a probe should look into.
 const BODY_LIMIT_AT_MOST: u64 = 64 << 20;

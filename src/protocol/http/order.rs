@@ -10,8 +10,8 @@ use crate::protocol::{Endpoint, head};
 
 /// A request in the forms of both HTTP versions, and where it goes.
 #[derive(Debug, Clone)]
-pub(super) struct Order {
-    pub(super) url: Url,
+pub(in crate::protocol) struct Order {
+    pub(in crate::protocol) url: Url,
     pub(super) endpoint: Endpoint,
     pub(super) https: bool,
     /// Whether a redirect led to another host: the probe's TLS name is not meant for it.
@@ -39,7 +39,8 @@ impl Order {
         Self::to(file.url.clone(), file.ip, method, &headers, body).map_err(|why| Problem::at("url", why))
     }
 
-    fn to(url: Url, ip: Ip, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Self, String> {
+    /// The order for a request that is put together already.
+    pub(super) fn to(url: Url, ip: Ip, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Self, String> {
         let https = match url.scheme() {
             "https" => true,
             "http" => false,
@@ -134,7 +135,7 @@ impl Order {
     }
 
     /// The URL for people: without credentials, query and fragment.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::protocol) fn shown(&self) -> String {
         let authority = &self.url[Position::BeforeHost..Position::AfterPort];
         format!("{}://{authority}{}", self.url.scheme(), self.url.path())
     }
