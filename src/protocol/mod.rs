@@ -183,6 +183,11 @@ macro_rules! protocols {
 }
 
 mod dns;
+mod firebase;
+mod firebase_auth;
+mod firebase_messaging;
+mod firebase_storage;
+mod firestore;
 mod http;
 mod icmp;
 mod tcp;
@@ -196,6 +201,10 @@ protocols! {
     dns => dns::Dns,
     icmp => icmp::Icmp,
     websocket => websocket::Websocket,
+    firestore => firestore::Firestore,
+    firebase_auth => firebase_auth::FirebaseAuth,
+    firebase_messaging => firebase_messaging::FirebaseMessaging,
+    firebase_storage => firebase_storage::FirebaseStorage,
 }
 
 #[cfg(test)]

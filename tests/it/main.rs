@@ -14,6 +14,7 @@ mod demo;
 mod dns_icmp;
 mod docs;
 mod feeds;
+mod firebase;
 mod http;
 mod metrics;
 mod probe_endpoint;
