@@ -93,7 +93,13 @@ impl Workshop<'_> {
         let party: Arc<str> = party.as_ref()?.value.as_str().into();
         let kind = self.file.parties.as_ref()?.get(&*party)?.value.kind?;
         let confirm = confirm::confirm(self.file, &probe.value);
-        let mut resolved = format!("{kind:?} {interval:?} {timeout:?} {confirm:?} ");
+        let session = probe.value.session.as_ref().map(|session| session.value.hold());
+        if let (Some(written), None) = (&probe.value.session, built.hold()) {
+            let message = format!("`{}` has no connection that could be held", check.value.key());
+            let place = self.tree.node(written.id).key_span.clone().unwrap_or_else(|| self.tree.place(written.id));
+            self.faults.push(Fault::error(place, message).help("leave `session` out"));
+        }
+        let mut resolved = format!("{kind:?} {interval:?} {timeout:?} {confirm:?} {session:?} ");
         self.spell(probe.id, &mut resolved);
         Some(Probe {
             name: name.as_ref()?.value.as_str().into(),
@@ -102,6 +108,7 @@ impl Workshop<'_> {
             interval,
             timeout,
             confirm,
+            session,
             check: built,
             file: check.value.clone(),
             fingerprint: hash(resolved.as_bytes()),

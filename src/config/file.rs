@@ -12,6 +12,7 @@ use super::{
     at::{At, Several},
     confirm::ConfirmFile,
     or_off::OrOff,
+    session::SessionFile,
     shorthand::ShortOrLong,
 };
 use crate::{
@@ -143,6 +144,10 @@ pub(super) struct ProbeFile {
     /// Confirming a failure, where it is not as in `defaults`.
     #[serde(default)]
     pub(super) confirm: Option<At<OrOff<ConfirmFile>>>,
+    /// Hold one connection open and measure it: asked on every round whether it is still there, opened again when it ends.
+    /// For checks that live on long connections.
+    #[serde(default)]
+    pub(super) session: Option<At<SessionFile>>,
     /// Which way of real clients this looks at, so that messages can say what people notice; known by itself for the hosts
     /// of Firebase.
     #[serde(default)]

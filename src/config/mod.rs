@@ -22,6 +22,7 @@ mod render;
 mod review;
 mod rules;
 mod schema;
+mod session;
 mod shorthand;
 mod sight;
 mod syntax;
@@ -32,7 +33,7 @@ mod wrong;
 use std::{io::Read as _, path::Path, sync::Arc};
 
 pub use mistake::{Mistake, Mistakes, Place, Severity};
-pub use plan::{Alerts, Confirm, Keep, Maintenance, Party, Plan, Probe};
+pub use plan::{Alerts, Confirm, Keep, Maintenance, Party, Plan, Probe, Session};
 
 use self::{
     build::Workshop, credentials::without_credentials, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight,

@@ -60,6 +60,8 @@ pub struct Probe {
     pub timeout: Duration,
     /// How far a failure is confirmed; `None` never does.
     pub confirm: Option<Confirm>,
+    /// Hold its connection, and for how long; `None` opens one each time.
+    pub session: Option<Session>,
     /// The check, ready to run.
     pub check: Arc<dyn Check>,
     /// Its shape, to make a check of another target for `GET /probe`.
@@ -83,6 +85,13 @@ impl Default for Confirm {
     fn default() -> Self {
         Self { budget: 6, per: Duration::from_mins(10), resolver: None }
     }
+}
+
+/// A connection that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// After this it is ended in order and opened anew, so that opening it is measured too.
+    pub hold: Duration,
 }
 
 /// When and to whom to speak.

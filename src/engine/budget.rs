@@ -3,10 +3,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 
 use crate::{
     config::Confirm,
@@ -17,8 +17,18 @@ use crate::{
 const MOST: usize = 100;
 
 /// The budget of one host.
-#[derive(Debug, Default)]
-pub(super) struct Budget(Mutex<Spent>);
+#[derive(Debug)]
+pub(super) struct Budget {
+    spent: Mutex<Spent>,
+    /// Tries to open sessions again that the host sees at once.
+    pub(super) returning: Arc<Semaphore>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { spent: Mutex::default(), returning: Arc::new(Semaphore::new(super::session::AT_ONCE)) }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Spent {
@@ -67,7 +77,7 @@ impl Budget {
 
     fn spent(&self) -> MutexGuard<'_, Spent> {
         // Nothing here can be left half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,7 +14,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Due, Mark, Observer, budget::Budget, confirm::Burst, schedule::Planned};
+use super::{
+    Due, Mark, Observer,
+    budget::Budget,
+    confirm::Burst,
+    schedule::Planned,
+    session::{Keeper, Seat},
+};
 use crate::{
     config::Probe,
     metrics::{ProbeLabels, ProbeSeries},
@@ -51,6 +57,14 @@ pub(super) struct Lane {
     /// Whether the last conclusive round was bad, over a cold and over a warm connection.
     bad: [AtomicBool; 2],
     confirmed: Mutex<Option<Instant>>,
+    /// Where the keeper of the session is met, of a probe that holds one.
+    seat: Option<Arc<Seat>>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 const IDLE: u8 = 0;
@@ -70,6 +84,22 @@ impl Lane {
             quiet_until: AtomicI64::new(i64::MIN),
             bad: Default::default(),
             confirmed: Mutex::default(),
+            seat: None,
+        }
+    }
+
+    /// The keeper of the connection that the probe holds, if it does; to be asked for once.
+    pub(super) fn keeper(&mut self) -> Option<Keeper> {
+        self.probe.session.filter(|_| self.probe.check.hold().is_some())?;
+        let seat = Arc::clone(self.seat.insert(Arc::default()));
+        let slots = Arc::clone(&self.budget.returning);
+        Some(Keeper::new(Arc::clone(&self.probe), self.series.session(), seat, slots))
+    }
+
+    /// Ends the session that the probe holds, if it does.
+    pub(super) fn leave(&self) {
+        if let Some(seat) = &self.seat {
+            seat.leave();
         }
     }
 
@@ -190,7 +220,14 @@ impl Taken {
         };
         lane.series.late(run.late + asked.elapsed());
         let ran = Ran { crew: &crew, due: run.due, mark: crew.observer.health.mark(), in_time };
-        for seen in crew.observer.observe(&lane.probe, run.due).await {
+        let seen = match &lane.seat {
+            Some(seat) => seat.round(Arc::clone(&crew), run.due).await,
+            None => crew.observer.observe(&lane.probe, run.due).await,
+        };
+        if seen.is_empty() {
+            lane.missed(1);
+        }
+        for seen in seen {
             lane.note(&seen.observation, crew.observer.clock.wall());
             lane.confirm(&seen.observation, &ran);
             // The other end is gone only when the process stops.

@@ -8,6 +8,7 @@ mod health;
 mod lane;
 mod observe;
 mod schedule;
+mod session;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -94,6 +95,7 @@ impl Engine {
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::debug!("runs still under way were cut off");
         }
+        rota.part().await;
     }
 }
 
@@ -106,6 +108,8 @@ struct Rota {
     budgets: HashMap<String, Arc<Budget>>,
     confirm: mpsc::Sender<confirm::Burst>,
     crew: Arc<Crew>,
+    /// Those who keep the sessions of lanes, present and former.
+    keepers: JoinSet<()>,
 }
 
 impl Rota {
@@ -113,7 +117,15 @@ impl Rota {
         let crew = crew(engine, plan, &confirm);
         let schedule = Schedule::new(&plan.vantage);
         let vantage = plan.vantage.clone();
-        Self { vantage, schedule, lanes: HashMap::new(), budgets: HashMap::new(), confirm, crew }
+        Self {
+            vantage,
+            schedule,
+            lanes: HashMap::new(),
+            budgets: HashMap::new(),
+            confirm,
+            crew,
+            keepers: JoinSet::new(),
+        }
     }
 
     /// Takes over a plan.
@@ -132,7 +144,11 @@ impl Rota {
             let budget = self.budgets.entry(host).or_insert_with_key(|host| budgets.remove(host).unwrap_or_default());
             let lane = known.remove(&probe.name).filter(|lane| stays(&lane.probe, probe)).unwrap_or_else(|| {
                 let series = engine.metrics.probe(&labels);
-                Arc::new(Lane::new(Arc::clone(probe), labels, series, Arc::clone(budget)))
+                let mut lane = Lane::new(Arc::clone(probe), labels, series, Arc::clone(budget));
+                if let Some(keeper) = lane.keeper() {
+                    self.keepers.spawn(keeper.keep());
+                }
+                Arc::new(lane)
             });
             self.lanes.insert(Arc::clone(&probe.name), lane);
         }
@@ -143,6 +159,16 @@ impl Rota {
             Some(Wanted { name: Arc::clone(&probe.name), interval: probe.interval, item })
         });
         self.schedule.replace(wanted, now);
+        while self.keepers.try_join_next().is_some() {}
+    }
+
+    /// Ends all sessions in order, as far as that takes little time.
+    async fn part(mut self) {
+        for lane in self.lanes.values() {
+            lane.leave();
+        }
+        let parted = async { while self.keepers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(session::PARTING, parted).await;
     }
 }
 
@@ -154,6 +180,7 @@ fn stays(before: &Probe, now: &Probe) -> bool {
         && before.interval == now.interval
         && before.timeout == now.timeout
         && before.confirm == now.confirm
+        && before.session == now.session
 }
 
 fn crew(engine: &Engine, plan: &Plan, confirm: &mpsc::Sender<confirm::Burst>) -> Arc<Crew> {

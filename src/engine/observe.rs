@@ -11,7 +11,7 @@ use crate::{
     config::Probe,
     model::{Failure, Kind, Observation, Outcome, Phase, Timestamp, Vantage, Varied, observation_id, round_of},
     net::Net,
-    protocol::{Attempt, Check, Gauge},
+    protocol::{Attempt, Check, Gauge, Hold, Looking, Session},
 };
 
 /// Less lost time than this never explains a timeout.
@@ -121,7 +121,28 @@ impl Observer {
         self.attempt(look).await.observation
     }
 
+    /// Runs one step of a probe whose connection is held, as an observation: opening it, or asking on it. `turn` is
+    /// which observation of the round it is.
+    pub(super) async fn held(&self, probe: &Probe, due: Due, turn: u32, step: Step<'_>) -> Seen {
+        let look = Look {
+            probe,
+            check: &*probe.check,
+            net: &self.net,
+            due,
+            attempt: due.generation * super::session::TURNS + turn,
+            turn,
+            timeout: probe.timeout,
+            deadline: Instant::now() + probe.timeout,
+            varied: None,
+        };
+        self.attempt_to(step, look).await
+    }
+
     async fn attempt(&self, look: Look<'_>) -> Seen {
+        self.attempt_to(Step::Look(look.check), look).await
+    }
+
+    async fn attempt_to(&self, step: Step<'_>, look: Look<'_>) -> Seen {
         let Look { probe, check, due, timeout, deadline, .. } = look;
         let started_at = self.clock.wall();
         let mark = self.health.mark();
@@ -130,13 +151,14 @@ impl Observer {
         attempt.alone = look.varied.is_some();
         attempt.wants_gauges = self.wants_gauges;
 
-        let looked = AssertUnwindSafe(check.look(&mut attempt)).catch_unwind();
+        let looked = AssertUnwindSafe(step.run(&mut attempt)).catch_unwind();
         let ended = match tokio::time::timeout_at(deadline, looked).await {
             Ok(Ok(looked)) => looked,
             Ok(Err(_panic)) => Err(panicked()),
             Err(_) => Err(attempt.timed_out()),
         };
         attempt.leave();
+        attempt.let_go();
         let duration = attempt.started().elapsed();
         let (outcome, failure) = self.judge(ended, &mut attempt, timeout, mark);
 
@@ -169,6 +191,7 @@ impl Observer {
             credential: None,
             varied: look.varied,
             arrivals: facts.arrivals,
+            session: None,
             received_at: None,
         };
         Seen { observation, gauges: attempt.gauges }
@@ -198,6 +221,32 @@ impl Observer {
             return (Outcome::Inconclusive, Some(Failure::new(failure.phase, Kind::Starved, detail)));
         }
         (outcome, Some(failure))
+    }
+}
+
+/// What an attempt does.
+pub(super) enum Step<'s> {
+    /// Looks once.
+    Look(&'s dyn Check),
+    /// Opens a connection to hold, and puts it there.
+    Open(&'s dyn Hold, &'s mut Option<Box<dyn Session>>),
+    /// Asks on a connection that is held.
+    Ping(&'s mut dyn Session),
+}
+
+impl<'s> Step<'s> {
+    fn run<'a>(self, attempt: &'a mut Attempt) -> Looking<'a>
+    where
+        's: 'a,
+    {
+        match self {
+            Self::Look(check) => check.look(attempt),
+            Self::Open(hold, there) => Box::pin(async move {
+                *there = Some(hold.open(attempt).await?);
+                Ok(())
+            }),
+            Self::Ping(session) => session.ping(attempt),
+        }
     }
 }
 

@@ -57,6 +57,7 @@ async fn observe(look: impl for<'a> Fn(&'a mut Attempt) -> Looking<'a> + Send + 
         interval: Duration::from_secs(10),
         timeout: Duration::from_secs(5),
         confirm: None,
+        session: None,
         check: Arc::new(Turns(look)),
         file: serde_json::from_value(serde_json::json!({"tcp": {"address": "127.0.0.1:1"}})).unwrap(),
         fingerprint: "".into(),

@@ -22,6 +22,8 @@ use crate::{
 
 #[path = "confirm_tests.rs"]
 mod confirming;
+#[path = "session_tests.rs"]
+mod holding;
 
 /// A wall clock that goes with the paused one and can be set.
 struct Wall {
@@ -95,6 +97,7 @@ fn probe(name: &str, interval: Duration, act: impl Fn(usize) -> Act + Send + Syn
         interval,
         timeout: interval.min(5 * SECOND),
         confirm: None,
+        session: None,
         check: Arc::new(Fake(act, AtomicUsize::new(0))),
         file: serde_json::from_value::<CheckFile>(serde_json::json!({"tcp": {"address": "127.0.0.1:1"}})).unwrap(),
         fingerprint: name.into(),
@@ -339,6 +342,7 @@ fn fields(probe: &Probe) -> Probe {
         interval: probe.interval,
         timeout: probe.timeout,
         confirm: probe.confirm,
+        session: probe.session,
         check: Arc::clone(&probe.check),
         file: probe.file.clone(),
         fingerprint: Arc::clone(&probe.fingerprint),

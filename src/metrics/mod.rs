@@ -6,6 +6,7 @@ mod encode;
 mod fleet;
 mod probe;
 mod process;
+mod session;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,6 +15,7 @@ use std::{
 
 pub use encode::{EncodeError, Format};
 pub use probe::{ProbeLabels, ProbeSeries};
+pub use session::SessionSeries;
 
 /// Everything that `/metrics` shows.
 pub struct Metrics {

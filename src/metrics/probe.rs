@@ -12,7 +12,10 @@ use std::{
 
 use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
 
-use super::lock;
+use super::{
+    lock,
+    session::{Session, SessionSeries},
+};
 use crate::model::{Arrival, Came, Connection, Failure, Kind, Observation, Outcome, Phase, Varied};
 
 /// Upper bounds in seconds for anything that a network does.
@@ -76,6 +79,7 @@ pub(super) struct Series {
     pub(super) deliveries: Mutex<BTreeMap<Arc<str>, Deliveries>>,
     pub(super) missed: AtomicU64,
     pub(super) lateness: Histogram,
+    pub(super) session: Mutex<Option<Arc<Session>>>,
     up: AtomicU8,
     last_run_micros: AtomicI64,
     certificate_expiry: AtomicI64,
@@ -102,6 +106,7 @@ impl ProbeSeries {
             deliveries: Mutex::default(),
             missed: AtomicU64::new(0),
             lateness: histogram(&LATENESS),
+            session: Mutex::default(),
             up: AtomicU8::new(UP_UNKNOWN),
             last_run_micros: AtomicI64::new(NEVER),
             certificate_expiry: AtomicI64::new(NEVER),
@@ -148,6 +153,12 @@ impl ProbeSeries {
     /// Counts runs that were due and did not take place.
     pub fn missed(&self, runs: u64) {
         self.0.missed.fetch_add(runs, Relaxed);
+    }
+
+    /// The series of the connection that the probe holds, for whoever keeps it.
+    #[must_use]
+    pub fn session(&self) -> SessionSeries {
+        SessionSeries::new(self.clone())
     }
 
     /// Notes how much later than due a run began.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{Arrival, Failure, Outcome, PhaseTimes, Timestamp, Varied};
+use super::{Arrival, Failure, Outcome, PhaseTimes, SessionFacts, Timestamp, Varied};
 
 /// Whether the attempt opened its own connection or used one that was open already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -148,6 +148,9 @@ pub struct Observation {
     /// What became of messages that were written at one end and waited for at the other (`round_trip`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<Arrival>,
+    /// The connection that is held, where the probe holds one (`session:`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionFacts>,
     /// When a hub took it, in files that carry that.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_millis_opt")]
     pub received_at: Option<Timestamp>,

@@ -88,6 +88,7 @@ fn prepare(
         interval: timeout,
         timeout,
         confirm: None,
+        session: None,
         check,
         file,
         fingerprint: "".into(),

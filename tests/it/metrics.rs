@@ -76,6 +76,10 @@ fn exercised() -> Arc<Metrics> {
         .confirmed(&Observation { varied: Some(Varied::Family), ..observation(Outcome::Up, Duration::from_millis(9)) });
     let arrival = Arrival { writer_region: "us-east".into(), came: Came::InOrder, seconds: Some(0.03) };
     series.record(&Observation { arrivals: vec![arrival], ..observation(Outcome::Up, Duration::from_millis(12)) });
+    let session = series.session();
+    session.opened(None);
+    session.dropped(Kind::Reset);
+    session.opened(Some(Duration::from_millis(1300)));
     series.missed(2);
     series.late(Duration::from_micros(300));
     metrics.verdicts(&[verdict("firebase", Cause::Path, &["eu-west"]), verdict("api", Cause::Ok, &[])]);

@@ -236,6 +236,7 @@ impl Scenario {
             credential: None,
             varied: None,
             arrivals: Vec::new(),
+            session: None,
             received_at: None,
         })
     }

@@ -34,7 +34,7 @@ type Rule = fn(&Facts<'_>, &mut Vec<Fault>);
 
 /// Every rule.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
-    let of_what_is_there: [Rule; 12] = [
+    let of_what_is_there: [Rule; 13] = [
         names::names,
         names::probe_names_are_unique,
         references::parties_exist,
@@ -45,6 +45,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
         numbers::timeouts_fit,
         numbers::counts_fit,
         numbers::confirmations_fit,
+        crate::config::session::holds_fit,
         crate::config::feeds::feeds_make_sense,
         absences::not_in_this_version,
     ];

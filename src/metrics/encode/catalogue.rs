@@ -1,5 +1,7 @@
 //! Every family: name, help, type, labels, and where its values come from. A family without a series is left out.
 
+mod sessions;
+
 use std::{
     fmt::Error,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -33,6 +35,7 @@ impl Collector for Catalogue {
         let probes: Vec<&Series> = probes.iter().map(ProbeSeries::series).collect();
         probe_outcomes(&mut page, &probes)?;
         probe_schedule(&mut page, &probes)?;
+        sessions::families(&mut page, &probes)?;
         deliveries(&mut page, &probes)?;
         let fleet = lock(&self.0.fleet);
         judgement(&mut page, &fleet)?;

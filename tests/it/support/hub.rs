@@ -179,6 +179,7 @@ pub fn observation(probe: &str, party: &str, region: &str, at: chrono::DateTime<
         credential: None,
         varied: None,
         arrivals: Vec::new(),
+        session: None,
         received_at: None,
     }
 }

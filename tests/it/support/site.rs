@@ -75,6 +75,7 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
             confirm: None,
+            session: None,
             check: file.build(&net).unwrap(),
             file,
             fingerprint: "".into(),

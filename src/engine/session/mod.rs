@@ -1,0 +1,395 @@
+//! A connection that is held, and measured: opened at the first round, asked on every round after it, opened again when
+//! it ends. Owns when that happens and what is told of it; must not know what the protocol says on it. What is held by
+//! the thousand is small: whatever is large while it runs is boxed and gone afterwards.
+
+mod ages;
+mod seat;
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher as _, Hasher as _},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until, timeout},
+};
+
+pub(super) use self::seat::Seat;
+use super::{Due, Observer, Seen, lane::Crew, observe::Step};
+use crate::{
+    config::Probe,
+    metrics::SessionSeries,
+    model::{Dropped, Failure, Kind, Observation, Outcome, Phase, SessionFacts, observation_id},
+    protocol::{End, Hold, Session},
+};
+use ages::Ages;
+use seat::Ask;
+
+/// No wait between two tries to come back is longer, whatever a client of the protocol would do: a server that returns
+/// has all of its sessions back within ten seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(6);
+/// The first try comes at once, but for this much drawn at random: thousands that ended together do not return together.
+const FIRST_SPREAD: Duration = Duration::from_millis(300);
+/// Tries to come back that one host sees at once.
+pub(super) const AT_ONCE: usize = 64;
+/// A target that asks us to wait longer than this is asked again all the same.
+const QUIET_AT_MOST: Duration = Duration::from_secs(3600);
+/// What is kept of messages for a round that does not come.
+const ARRIVALS_AT_MOST: usize = 1000;
+/// An end in order takes no longer.
+pub(super) const PARTING: Duration = Duration::from_secs(1);
+
+/// Who keeps the session of one probe.
+pub(super) struct Keeper {
+    pub(super) probe: Arc<Probe>,
+    pub(super) series: SessionSeries,
+    pub(super) seat: Arc<Seat>,
+    /// What tries to come back to one host share.
+    pub(super) slots: Arc<Semaphore>,
+    crew: Option<Arc<Crew>>,
+    ages: Ages,
+    /// Not told yet in any round.
+    untold: Untold,
+}
+
+/// What has happened since the round before.
+#[derive(Default)]
+struct Untold {
+    /// The session was opened again.
+    opened: Option<Box<Seen>>,
+    /// How long that took.
+    took: Option<Duration>,
+    /// The last end that was not ours.
+    dropped: Option<Dropped>,
+    /// The same in words, when it was not to be expected.
+    bad: Option<Failure>,
+}
+
+/// Where a session stands.
+enum State {
+    /// Before the first round.
+    New,
+    Open {
+        session: Box<dyn Session>,
+        since: Instant,
+    },
+    /// Being opened again.
+    Down {
+        since: Instant,
+        next: Instant,
+        tries: u32,
+        /// What the last try came to.
+        last: Option<Box<Seen>>,
+    },
+    /// The probe is gone.
+    Over,
+}
+
+impl Keeper {
+    pub(super) fn new(probe: Arc<Probe>, series: SessionSeries, seat: Arc<Seat>, slots: Arc<Semaphore>) -> Self {
+        Self { probe, series, seat, slots, crew: None, ages: Ages::default(), untold: Untold::default() }
+    }
+
+    /// Keeps the session until the seat is left.
+    pub(super) async fn keep(mut self) {
+        let mut state = State::New;
+        loop {
+            state = match state {
+                State::New => match self.asked().await {
+                    Some(ask) => Box::pin(self.first_round(ask)).await,
+                    None => State::Over,
+                },
+                State::Open { mut session, since } => {
+                    let next = tokio::select! {
+                        biased;
+                        ask = Self::heard(&self.seat) => Next::Round(ask),
+                        end = ended(&mut session) => Next::End(end),
+                    };
+                    match next {
+                        Next::Round(Some(ask)) => Box::pin(self.ping(session, since, ask)).await,
+                        Next::Round(None) => {
+                            part(session).await;
+                            State::Over
+                        }
+                        Next::End(end) => self.dropped(since.elapsed(), end),
+                    }
+                }
+                State::Down { since, next, tries, last } => {
+                    let ask = tokio::select! {
+                        biased;
+                        ask = Self::heard(&self.seat) => Some(ask),
+                        () = sleep_until(next) => None,
+                    };
+                    let down = Down { since, next, tries, last };
+                    match ask {
+                        Some(None) => State::Over,
+                        Some(Some(ask)) => Box::pin(self.round_while_down(down, ask)).await,
+                        None => Box::pin(self.come_back(down)).await,
+                    }
+                }
+                State::Over => break,
+            };
+        }
+        self.series.is_over();
+    }
+
+    async fn asked(&mut self) -> Option<Ask> {
+        self.seat.asked().await
+    }
+
+    async fn heard(seat: &Seat) -> Option<Ask> {
+        seat.asked().await
+    }
+
+    /// The first round of all opens the session.
+    async fn first_round(&mut self, ask: Ask) -> State {
+        self.crew = Some(Arc::clone(&ask.crew));
+        let (seen, session) = self.open(&ask.crew.observer, ask.due).await;
+        match session {
+            Some(session) => {
+                self.tell(ask, vec![seen]);
+                self.opened(session, None)
+            }
+            None => {
+                let mut kept = seen.clone();
+                kept.observation.arrivals.clear();
+                let now = Instant::now();
+                let down = Down { since: now, next: now, tries: 0, last: None };
+                self.tell(ask, vec![seen]);
+                self.after_a_failed_try(down, kept)
+            }
+        }
+    }
+
+    /// A round on an open session: asks whether it is there, or opens another when this one has been held for long
+    /// enough.
+    async fn ping(&mut self, mut session: Box<dyn Session>, since: Instant, ask: Ask) -> State {
+        self.crew = Some(Arc::clone(&ask.crew));
+        let hold = self.probe.session.map_or(Duration::MAX, |session| session.hold);
+        if since.elapsed() >= hold {
+            part(session).await;
+            self.series.ended_by_us();
+            self.untold = Untold::default();
+            return self.first_round(ask).await;
+        }
+        let mut told = self.take_untold(ask.due);
+        let turn = u32::try_from(told.len()).unwrap_or(0);
+        let observer = &ask.crew.observer;
+        let mut seen = observer.held(&self.probe, ask.due, turn, Step::Ping(&mut *session)).await;
+        let age = since.elapsed();
+        seen.observation.session = Some(SessionFacts { age: Some(age.as_secs_f64()), ..SessionFacts::default() });
+        let state = if matches!(seen.observation.outcome, Outcome::Up | Outcome::Degraded) {
+            State::Open { session, since }
+        } else {
+            // A stall of our own says nothing of the session; it goes on, and the next round asks again.
+            let failure = seen.observation.failure.clone();
+            match failure {
+                Some(failure) if seen.observation.outcome == Outcome::Down => {
+                    let state = self.dropped(age, End { failure, on_purpose: false });
+                    // This very round tells it.
+                    if let Some(facts) = &mut seen.observation.session {
+                        facts.dropped = self.untold.dropped.take();
+                    }
+                    self.untold.bad = None;
+                    state
+                }
+                _ => self.dropped_by_us(),
+            }
+        };
+        told.push(seen);
+        self.tell(ask, told);
+        state
+    }
+
+    /// A round that falls while the session is down: what the last try came to. When there was none yet, it is made now.
+    async fn round_while_down(&mut self, down: Down, ask: Ask) -> State {
+        self.crew = Some(Arc::clone(&ask.crew));
+        let mut state = match down.last {
+            Some(_) => down.into(),
+            None => self.come_back(down).await,
+        };
+        let told = match &mut state {
+            State::Down { last: Some(last), .. } => self.as_round(last, ask.due),
+            _ => self.take_untold(ask.due),
+        };
+        self.tell(ask, told);
+        state
+    }
+
+    /// One more try to open the session.
+    async fn come_back(&mut self, down: Down) -> State {
+        let Some(crew) = self.crew.clone() else { return State::New };
+        // Rounds wait for the try meanwhile, which has its deadline; the slot comes soon or at the next of these.
+        let slots = Arc::clone(&self.slots);
+        let Ok(Ok(slot)) = timeout(self.probe.timeout, slots.acquire()).await else {
+            return Down { next: Instant::now() + spread(FIRST_SPREAD), ..down }.into();
+        };
+        let due = Due::at(crew.observer.clock.wall(), self.probe.interval);
+        let (seen, session) = self.open(&crew.observer, due).await;
+        drop(slot);
+        match session {
+            Some(session) => {
+                let seen = with_arrivals_of(down.last, seen);
+                self.untold.opened = Some(Box::new(seen));
+                self.opened(session, Some(down.since))
+            }
+            None => self.after_a_failed_try(down, seen),
+        }
+    }
+
+    fn after_a_failed_try(&mut self, down: Down, seen: Seen) -> State {
+        let tries = down.tries.saturating_add(1);
+        let backoff = self.probe.check.hold().map(Hold::backoff).unwrap_or_default();
+        let wait = backoff.wait(tries, chance()).min(LONGEST_WAIT);
+        let told_to = seen.observation.retry_after.map(Duration::from_secs).unwrap_or_default().min(QUIET_AT_MOST);
+        let next = Instant::now() + wait.max(told_to);
+        self.series.down();
+        State::Down { since: down.since, next, tries, last: Some(Box::new(with_arrivals_of(down.last, seen))) }
+    }
+
+    /// Tries to open the session, as an observation.
+    async fn open(&self, observer: &Observer, due: Due) -> (Seen, Option<Box<dyn Session>>) {
+        let mut session = None;
+        let Some(hold) = self.probe.check.hold() else {
+            // Nobody makes a keeper for such a check.
+            return (observer.held(&self.probe, due, 0, Step::Look(&*self.probe.check)).await, None);
+        };
+        let seen = observer.held(&self.probe, due, 0, Step::Open(hold, &mut session)).await;
+        (seen, session)
+    }
+
+    fn opened(&mut self, session: Box<dyn Session>, down_since: Option<Instant>) -> State {
+        self.untold.took = down_since.map(|since| since.elapsed());
+        self.series.opened(self.untold.took);
+        State::Open { session, since: Instant::now() }
+    }
+
+    /// The session has ended, and not by us.
+    fn dropped(&mut self, age: Duration, end: End) -> State {
+        let expected = self.ages.expects(age, end.on_purpose);
+        self.series.dropped(end.failure.kind);
+        let dropped = Dropped { kind: end.failure.kind, age: age.as_secs_f64(), expected };
+        self.untold.dropped = Some(dropped);
+        if expected {
+            tracing::debug!("session of {} ended as usual after {age:.0?}: {}", self.probe.name, end.failure);
+        } else {
+            tracing::info!("session of {} ended after {age:.0?}: {}", self.probe.name, end.failure);
+            self.untold.bad = Some(end.failure);
+        }
+        let now = Instant::now();
+        State::Down { since: now, next: now + spread(FIRST_SPREAD), tries: 0, last: None }
+    }
+
+    /// The session is given up for a fault of our own: nobody's drop.
+    fn dropped_by_us(&mut self) -> State {
+        self.series.ended_by_us();
+        let now = Instant::now();
+        State::Down { since: now, next: now, tries: 0, last: None }
+    }
+
+    /// What has happened since the round before, as observations of this one.
+    fn take_untold(&mut self, due: Due) -> Vec<Seen> {
+        let Untold { opened, took, dropped, bad } = std::mem::take(&mut self.untold);
+        let Some(mut seen) = opened else { return Vec::new() };
+        self.restamp(&mut seen.observation, due);
+        if let Some(failure) = bad
+            && seen.observation.outcome == Outcome::Up
+        {
+            seen.observation.outcome = Outcome::Degraded;
+            let age = dropped.as_ref().map_or(0.0, |dropped| dropped.age);
+            let detail = format!("the session ended after {age:.0} s: {}", failure.detail);
+            seen.observation.failure = Some(Failure { detail, ..failure });
+        }
+        let reconnected = took.map(|took| took.as_secs_f64());
+        seen.observation.session = Some(SessionFacts { age: Some(0.0), reconnected, dropped });
+        vec![*seen]
+    }
+
+    /// A try that failed, as the observation of a round.
+    fn as_round(&mut self, last: &mut Seen, due: Due) -> Vec<Seen> {
+        self.untold.bad = None;
+        let mut seen = last.clone();
+        // What became of messages is told once.
+        last.observation.arrivals.clear();
+        self.restamp(&mut seen.observation, due);
+        seen.observation.session =
+            Some(SessionFacts { dropped: self.untold.dropped.take(), ..SessionFacts::default() });
+        vec![seen]
+    }
+
+    fn restamp(&self, seen: &mut Observation, due: Due) {
+        let turns = due.generation * TURNS;
+        let Some(crew) = &self.crew else { return };
+        seen.id = observation_id(&self.probe.name, &crew.observer.vantage, due.round, turns);
+        (seen.round, seen.scheduled_at) = (due.round, due.scheduled_at);
+    }
+
+    fn tell(&self, ask: Ask, told: Vec<Seen>) {
+        // Nobody waits any more only when the process stops.
+        let _ = ask.answer.send(told);
+    }
+}
+
+/// A round of a session has two observations at most: that it was opened again, and that it was asked.
+pub(super) const TURNS: u32 = 2;
+
+struct Down {
+    since: Instant,
+    next: Instant,
+    tries: u32,
+    last: Option<Box<Seen>>,
+}
+
+impl From<Down> for State {
+    fn from(Down { since, next, tries, last }: Down) -> Self {
+        Self::Down { since, next, tries, last }
+    }
+}
+
+enum Next {
+    Round(Option<Ask>),
+    End(End),
+}
+
+/// What became of messages during tries that no round has told of.
+fn with_arrivals_of(before: Option<Box<Seen>>, mut seen: Seen) -> Seen {
+    if let Some(before) = before {
+        let mut arrivals = before.observation.arrivals;
+        arrivals.append(&mut seen.observation.arrivals);
+        arrivals.truncate(ARRIVALS_AT_MOST);
+        seen.observation.arrivals = arrivals;
+    }
+    seen
+}
+
+/// How the session ends, a fault of our own in watching it included.
+async fn ended(session: &mut Box<dyn Session>) -> End {
+    let watched = AssertUnwindSafe(session.ended()).catch_unwind().await;
+    watched.unwrap_or_else(|_| End { failure: no_hold(), on_purpose: false })
+}
+
+async fn part(session: Box<dyn Session>) {
+    // Whoever does not answer a farewell is left all the same.
+    let _ = timeout(PARTING, session.close()).await;
+}
+
+fn no_hold() -> Failure {
+    Failure::new(Phase::Exchange, Kind::Internal, "the session stopped with a fault of our own, see the log")
+}
+
+/// Something from 0 to 1 that is another for everybody.
+fn chance() -> f64 {
+    let drawn = RandomState::new().build_hasher().finish() >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
+    let drawn = drawn as f64;
+    drawn / (1_u64 << 53) as f64
+}
+
+fn spread(most: Duration) -> Duration {
+    most.mul_f64(chance())
+}
