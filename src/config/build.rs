@@ -49,8 +49,9 @@ impl Workshop<'_> {
             let depends_on = party.value.depends_on.iter().map(|other| other.value.as_str().into()).collect();
             Some((key, Party { kind: party.value.kind?, name, depends_on, feeds }))
         });
-        let probes: Vec<Arc<Probe>> =
+        let mut probes: Vec<Arc<Probe>> =
             file.probes.iter().flatten().filter_map(|probe| self.probe(probe).map(Arc::new)).collect();
+        self.see_to_needs(&mut probes);
         Plan {
             hash: hash(self.text.as_bytes()),
             vantage: self.vantage(),
@@ -85,7 +86,12 @@ impl Workshop<'_> {
             Ok(built) => built,
             Err(problem) => {
                 let inside = self.tree.descend(check.id, [check.value.key()]);
-                self.problem(inside, &problem);
+                // What is missing from the shape may be there, and wrong.
+                let span = self.tree.node(check.id).span.clone();
+                let is_inside = |fault: &Fault| fault.at.as_ref().is_some_and(|at| span.contains(&at.start));
+                if !self.known.iter().any(is_inside) {
+                    self.problem(inside, &problem);
+                }
                 return None;
             }
         };
@@ -248,7 +254,7 @@ impl Workshop<'_> {
     }
 }
 
-fn hash(bytes: &[u8]) -> Arc<str> {
+pub(super) fn hash(bytes: &[u8]) -> Arc<str> {
     use std::fmt::Write as _;
     let mut text = "sha256:".to_owned();
     for byte in digest::digest(&digest::SHA256, bytes).as_ref() {

@@ -1,7 +1,16 @@
 //! Fills in `${VAR}`, `${VAR:-default}` and `{file: /path}` on the tree, and reports each that cannot be filled in. What
 //! it fills in is never shown to anyone: messages about such a value speak of what stands in the file.
+//!
+//! In a list of steps that save something (items with a mapping `save`) the names that are saved are not the environment's:
+//! `${name}` stays as it is, for whoever runs the steps.
 
-use std::{collections::HashSet, io::Read, ops::Range, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io::Read,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
 
 use super::{
     fault::Fault,
@@ -22,12 +31,13 @@ pub(super) struct Sources<'a> {
 /// Fills in everything that can be filled in; tells the mistakes and the values that are not to be looked at again.
 pub(super) fn fill(tree: &mut Tree, sources: &Sources<'_>) -> (Vec<Fault>, HashSet<Id>) {
     let (mut faults, mut bad) = (Vec::new(), HashSet::new());
+    let saved = saved(tree);
     for (id, node) in tree.nodes_mut().iter_mut().enumerate() {
         if let Content::Scalar(scalar) = &node.content
             && scalar.text.contains('$')
         {
             let so_far = faults.len();
-            let filled = sources.fill(scalar, &node.span, &mut faults);
+            let filled = sources.fill(scalar, &node.span, saved.get(&id).map(|names| &**names), &mut faults);
             node.content = Content::Scalar(filled);
             if faults.len() > so_far {
                 bad.insert(id);
@@ -56,6 +66,35 @@ pub(super) fn fill(tree: &mut Tree, sources: &Sources<'_>) -> (Vec<Fault>, HashS
     }
     relative_paths(tree, sources.folder);
     (faults, bad)
+}
+
+type Names = Arc<HashSet<Arc<str>>>;
+
+/// The names that steps save, for every value in those steps.
+fn saved(tree: &Tree) -> HashMap<Id, Names> {
+    let mut known = HashMap::new();
+    for id in 0..tree.nodes().len() {
+        let Content::List(items) = &tree.node(id).content else { continue };
+        let saves = items.iter().filter_map(|&item| tree.get(item, "save"));
+        let names: HashSet<Arc<str>> = saves.flat_map(|save| tree.keys(save)).map(Arc::from).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let names = Arc::new(names);
+        let mut waiting = items.clone();
+        while let Some(id) = waiting.pop() {
+            // What an alias repeats is seen to once.
+            if known.insert(id, Arc::clone(&names)).is_some() {
+                continue;
+            }
+            match &tree.node(id).content {
+                Content::Scalar(_) => {}
+                Content::List(items) => waiting.extend(items),
+                Content::Map(entries) => waiting.extend(entries.iter().map(|entry| entry.value)),
+            }
+        }
+    }
+    known
 }
 
 /// The value of `file` in a mapping that has no other key.
@@ -121,7 +160,13 @@ fn relative_paths(tree: &mut Tree, folder: &Path) {
 }
 
 impl Sources<'_> {
-    fn fill(&self, scalar: &Scalar, span: &Range<usize>, faults: &mut Vec<Fault>) -> Scalar {
+    fn fill(
+        &self,
+        scalar: &Scalar,
+        span: &Range<usize>,
+        saved: Option<&HashSet<Arc<str>>>,
+        faults: &mut Vec<Fault>,
+    ) -> Scalar {
         let written = Arc::clone(&scalar.text);
         let base = self.base(&written, span);
         let place = |from: usize, to: usize| base.map_or_else(|| span.clone(), |base| base + from..base + to);
@@ -131,7 +176,7 @@ impl Sources<'_> {
             text.push_str(before);
             at += dollar;
             let used = if after.starts_with("$$") {
-                text.push('$');
+                text.push_str(if saved.is_some() && after.starts_with("$${") { "$$" } else { "$" });
                 2
             } else if !after.starts_with("${") {
                 // Regular expressions end in one.
@@ -139,7 +184,16 @@ impl Sources<'_> {
                 1
             } else if let Some(length) = after.find('}') {
                 let used = length + 1;
+                let inside = after.get(2..length).unwrap_or_default();
+                if saved.is_some_and(|names| names.contains(inside)) {
+                    text.push_str(after.get(..used).unwrap_or_default());
+                    at += used;
+                    rest = after.get(used..).unwrap_or_default();
+                    continue;
+                }
                 match self.value(after.get(2..length).unwrap_or_default()) {
+                    // Only what stands in the file can be the name of something saved.
+                    Ok(value) if saved.is_some() => text.push_str(&value.replace("${", "$${")),
                     Ok(value) => text.push_str(&value),
                     Err((message, help)) => faults.push(Fault::error(place(at, at + used), message).help(help)),
                 }
@@ -232,6 +286,25 @@ mod tests {
             assert_eq!(faults, []);
             assert_eq!(text(&tree, "k"), expected, "{written}");
         }
+    }
+
+    #[test]
+    fn what_steps_save_is_left_to_them() {
+        let yaml = "steps:\n- { save: { SET: $.id }, k: \"${SET} ${EMPTY:-${SET}\" }\n- k: \"a ${SET} $${SET} ${DOLLAR}\"\nk: \"${SET}\"\n";
+        let env = |name: &str| match name {
+            "DOLLAR" => Some("${SET}".to_owned()),
+            _ => Some("outside".to_owned()).filter(|_| name == "SET"),
+        };
+        let mut tree = parse(yaml).0.unwrap();
+        let (faults, _) = fill(&mut tree, &Sources { env: &env, folder: Path::new("/nowhere"), text: yaml });
+        assert_eq!(faults, []);
+        let k = |path: &[&str]| match &tree.node(tree.descend(tree.root, path.iter().copied())).content {
+            Content::Scalar(scalar) => scalar.text.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(k(&["steps", "0", "k"]), "${SET} $${SET");
+        assert_eq!(k(&["steps", "1", "k"]), "a ${SET} $${SET} $${SET}");
+        assert_eq!(k(&["k"]), "outside");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod graft;
 mod interpolate;
 mod keys;
 mod mistake;
+mod needs;
 mod or_off;
 mod parse;
 mod plan;

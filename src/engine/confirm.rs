@@ -105,6 +105,9 @@ impl Burst {
         let Observer { net, .. } = &self.crew.observer;
         let Some(failure) = &self.failed.failure else { return Vec::new() };
         let (check, peer) = (&self.lane.probe.check, self.failed.peer);
+        if !check.may_be_asked_again() {
+            return Vec::new();
+        }
         let mut worth = Vec::new();
         let mut add = |varied, net: Arc<Net>, check: Option<Arc<dyn Check>>| {
             let timeout = self.lane.probe.timeout.min(LONGEST);

@@ -192,6 +192,7 @@ impl Observer {
             varied: look.varied,
             arrivals: facts.arrivals,
             session: None,
+            steps: facts.steps,
             received_at: None,
         };
         Seen { observation, gauges: attempt.gauges }

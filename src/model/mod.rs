@@ -15,6 +15,7 @@ mod session;
 mod severity;
 mod sighting;
 mod silence;
+mod step;
 mod varied;
 mod verdict;
 
@@ -33,6 +34,7 @@ pub use session::{Dropped, SessionFacts};
 pub use severity::Severity;
 pub use sighting::Sighting;
 pub use silence::Silence;
+pub use step::{Step, StepCame};
 pub use varied::Varied;
 pub use verdict::{Cause, Reason, Verdict};
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{Arrival, Failure, Outcome, PhaseTimes, SessionFacts, Timestamp, Varied};
+use super::{Arrival, Failure, Outcome, PhaseTimes, SessionFacts, Step, Timestamp, Varied};
 
 /// Whether the attempt opened its own connection or used one that was open already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -151,6 +151,9 @@ pub struct Observation {
     /// The connection that is held, where the probe holds one (`session:`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionFacts>,
+    /// How each step of a check with several fared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// When a hub took it, in files that carry that.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rfc3339_millis_opt")]
     pub received_at: Option<Timestamp>,

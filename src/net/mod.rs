@@ -6,6 +6,7 @@ pub mod classify;
 mod connect;
 pub mod dns;
 pub mod icmp;
+mod kept;
 mod resolve;
 mod socket;
 mod tls;
@@ -19,6 +20,7 @@ use std::{
 
 pub use certificate::Chain;
 pub use connect::connect;
+pub use kept::Kept;
 pub use resolve::{Answer, Resolver};
 pub use socket::Socket;
 pub use tls::{ClientTls, Shown, TlsMistake, TlsWishes};
@@ -35,6 +37,8 @@ pub struct Net {
     pub trust: Trust,
     /// Which of a name's addresses may be used.
     pub only: Only,
+    /// What outlives a check.
+    pub kept: Kept,
 }
 
 /// Which of a name's addresses may be used: what a confirmation varies.
@@ -81,7 +85,13 @@ impl Net {
     /// # Errors
     /// When neither yields anything to work with, in words.
     pub fn system(pins: Vec<Pin>) -> Result<Arc<Self>, String> {
-        Ok(Arc::new(Self { pins, resolver: Resolver::system(), trust: Trust::system(), only: Only::All }))
+        Ok(Arc::new(Self {
+            pins,
+            resolver: Resolver::system(),
+            trust: Trust::system(),
+            only: Only::All,
+            kept: Kept::default(),
+        }))
     }
 
     /// The same with other addresses of every name.

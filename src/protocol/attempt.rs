@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    model::{Arrival, Connection, Failure, Kind, Phase, PhaseTimes, TcpFacts, TlsFacts, Vantage},
+    model::{Arrival, Connection, Failure, Kind, Phase, PhaseTimes, Step, TcpFacts, TlsFacts, Vantage},
     net::{Net, Socket},
 };
 
@@ -31,6 +31,8 @@ pub struct Facts {
     pub degraded: Option<Failure>,
     /// What became of the messages that were waited for (`round_trip`), in the order in which that became known.
     pub arrivals: Vec<Arrival>,
+    /// How each step fared, of a check with several.
+    pub steps: Vec<Step>,
 }
 
 /// A figure that only `GET /probe` shows, under the name that blackbox_exporter gives it.
@@ -71,6 +73,8 @@ pub struct Attempt {
     current: Option<(Phase, Instant, &'static str)>,
     socket: Option<Socket>,
     condemned: Option<Failure>,
+    about: String,
+    whole: Option<(Phase, Instant)>,
 }
 
 impl Attempt {
@@ -93,6 +97,8 @@ impl Attempt {
             current: None,
             socket: None,
             condemned: None,
+            about: String::new(),
+            whole: None,
         }
     }
 
@@ -114,7 +120,10 @@ impl Attempt {
 
     fn leave_at(&mut self, now: Instant) {
         if let Some((phase, since, _)) = self.current.take() {
-            self.phases.add(phase, now.duration_since(since));
+            // Inside of a whole its parts are not times of their own.
+            if self.whole.is_none() {
+                self.phases.add(phase, now.duration_since(since));
+            }
         }
     }
 
@@ -151,7 +160,28 @@ impl Attempt {
         if let Some(failure) = self.condemned.take() {
             return failure;
         }
-        Failure::new(phase, Kind::TimedOut, format!("no {awaited} within {}", Seconds(self.timeout)))
+        let Self { about, timeout, .. } = self;
+        Failure::new(phase, Kind::TimedOut, format!("{about}no {awaited} within {}", Seconds(*timeout)))
+    }
+
+    /// What the attempt is busy with from now on, in front of the words of a failure by deadline.
+    pub fn about(&mut self, what: String) {
+        self.about = what;
+    }
+
+    /// Takes what follows, whatever phases it goes through, as one phase that began at an instant.
+    pub fn begin_whole(&mut self, phase: Phase, since: Instant) {
+        self.leave();
+        self.whole = Some((phase, since));
+    }
+
+    /// Ends what was taken as one and says how long it took.
+    pub fn end_whole(&mut self) -> Option<Duration> {
+        self.leave();
+        let (phase, since) = self.whole.take()?;
+        let took = since.elapsed();
+        self.phases.add(phase, took);
+        Some(took)
     }
 
     /// Notes that the attempt has failed already, though it goes on to learn more: this is what is reported should the
@@ -160,10 +190,15 @@ impl Attempt {
         self.condemned.get_or_insert(failure);
     }
 
-    /// Begins anew within the same deadline: what was measured so far belongs to something that came to nothing.
-    pub fn forget_phases(&mut self) {
+    /// Takes back what [`Attempt::condemn`] noted.
+    pub fn acquit(&mut self) {
+        self.condemned = None;
+    }
+
+    /// Begins anew within the same deadline, with the phases as they were before something that came to nothing.
+    pub fn back_to(&mut self, phases: PhaseTimes) {
         self.current = None;
-        self.phases = PhaseTimes::default();
+        self.phases = phases;
     }
 
     /// Remembers the connection in use, so that the kernel can be asked about it when the attempt ends.
@@ -176,6 +211,12 @@ impl Attempt {
         if let Some(socket) = self.socket.take() {
             self.facts.tcp = socket.facts();
         }
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// When it began.

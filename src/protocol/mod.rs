@@ -5,6 +5,7 @@
 //! YAML key, the command line's schemes, the metric label and the JSON Schema follow from these.
 
 mod attempt;
+mod basic;
 mod common;
 pub mod delivery;
 mod head;
@@ -13,12 +14,15 @@ mod reach;
 mod session;
 mod ws;
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
-pub use http::{HttpFile, Reuse, StatusRange, Version as HttpVersion};
+pub use http::{Expect, HttpFile, Reuse, StatusRange, Version as HttpVersion};
+pub use oauth2::{ClientAuth, ClientCredentials, OAuth2File, RefreshToken};
+pub use proxy::{Proxy, Way};
 pub use reach::{Endpoint, Secure};
+pub use scenario::{SaveFile, ScenarioFile, StepFile, WaitFile};
 pub use session::{Backoff, End, Ending, Hold, Opening, Session};
 
 use crate::{
@@ -59,6 +63,21 @@ pub trait Check: Send + Sync {
         None
     }
 
+    /// Whether a failure may be looked into by asking again at once: not where asking does something.
+    fn may_be_asked_again(&self) -> bool {
+        true
+    }
+
+    /// What this check cannot do without, and which is looked at for itself.
+    fn needs(&self) -> Option<Need> {
+        None
+    }
+
+    /// What this check itself looks at for others.
+    fn is_needed(&self) -> Option<Need> {
+        None
+    }
+
     /// The same check as a connection that is held, for protocols that live on long connections (`session:`).
     fn hold(&self) -> Option<&dyn Hold> {
         None
@@ -75,6 +94,21 @@ pub trait Check: Send + Sync {
     fn blackbox_zeros(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
+}
+
+/// Something that several checks stand on. It is a target of its own, so that its failure is one fault and not one of each:
+/// those that cannot be tried without it are blocked, and say which probe knows why.
+pub struct Need {
+    /// Two with the same key are one.
+    pub key: String,
+    /// The product that it is, where no probe of the configuration looks at it.
+    pub product: &'static str,
+    /// How often to look at it then.
+    pub interval: Duration,
+    /// What looks at it.
+    pub file: CheckFile,
+    /// Hears the name of the probe that looks at it.
+    pub watched_by: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// The host in a target as people are shown it: `https://host:port/path`, `host:port`, `host`.
@@ -97,6 +131,8 @@ pub trait Protocol: Check + Sized + 'static {
     const SCHEMES: &'static [&'static str];
     /// The shape under the key.
     type File;
+    /// Whether a run may take longer than the interval: rounds that it covers are skipped and counted.
+    const MAY_OUTLAST: bool = false;
 
     /// Prepares a check.
     ///
@@ -142,6 +178,12 @@ macro_rules! protocols {
             #[must_use]
             pub const fn key(&self) -> &'static str {
                 match self { $(Self::$key(_) => <$module::$type as Protocol>::KEY),+ }
+            }
+
+            /// Whether a run may take longer than the interval.
+            #[must_use]
+            pub const fn may_outlast(&self) -> bool {
+                match self { $(Self::$key(_) => <$module::$type as Protocol>::MAY_OUTLAST),+ }
             }
 
             /// Prepares the check.
@@ -190,6 +232,9 @@ mod firebase_storage;
 mod firestore;
 mod http;
 mod icmp;
+mod oauth2;
+mod proxy;
+mod scenario;
 mod tcp;
 mod tls;
 mod websocket;
@@ -205,6 +250,8 @@ protocols! {
     firebase_auth => firebase_auth::FirebaseAuth,
     firebase_messaging => firebase_messaging::FirebaseMessaging,
     firebase_storage => firebase_storage::FirebaseStorage,
+    scenario => scenario::Scenario,
+    oauth2 => oauth2::OAuth2,
 }
 
 #[cfg(test)]

@@ -87,6 +87,15 @@ impl Secure {
         Ok(Self { tls, server_name, min_days_left: file.min_days_left })
     }
 
+    /// Shakes hands with a host that is not the target: nothing is recorded.
+    pub(super) async fn quietly<S>(&self, host: &str, stream: S) -> Result<TlsStream<S>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = server_name(host).map_err(|why| Failure::new(Phase::Tls, Kind::Internal, why))?;
+        self.tls.handshake(stream, name).await.1
+    }
+
     /// What to say of the attempt's certificate when it ends sooner than the probe likes.
     #[must_use]
     pub fn judge(&self, attempt: &Attempt) -> Option<Failure> {

@@ -119,6 +119,24 @@ fn nothing_shows_a_secret() {
 }
 
 #[test]
+fn what_probes_stand_on_is_looked_at_once() {
+    let plan = read(Path::new("tests/config/valid/scenario.yaml")).unwrap().plan;
+    let names: Vec<_> = plan.probes.iter().map(|probe| (&*probe.name, probe.check.key())).collect();
+    assert_eq!(names, [("light", "scenario"), ("list", "scenario"), ("control", "tcp"), ("cloud-token", "oauth2")]);
+    let token = &plan.probes[3];
+    assert_eq!(token.subject.to_string(), "cloud token");
+    assert_eq!((token.interval, token.timeout), (Duration::from_mins(1), Duration::from_secs(10)));
+    assert_eq!((plan.probes[0].interval, plan.probes[0].timeout), (Duration::from_secs(10), Duration::from_mins(1)));
+
+    // A probe of the file that does the same is taken for it.
+    let text = fs::read_to_string("tests/config/valid/scenario.yaml").unwrap();
+    let own = "  - { name: own, party: cloud, product: token, interval: 5m, check: { oauth2: *grant } }\n";
+    let plan = read_text(&(text + own)).unwrap().plan;
+    assert_eq!(plan.probes.len(), 4);
+    assert_eq!((&*plan.probes[3].name, plan.probes[3].interval), ("own", Duration::from_mins(5)));
+}
+
+#[test]
 fn the_shipped_file_works_as_it_is() {
     let net = Net::system(Vec::new()).unwrap();
     let read = config::read(Path::new("probes.yaml"), &|_| None, &net, &VantageOverrides::default());

@@ -237,6 +237,7 @@ impl Scenario {
             varied: None,
             arrivals: Vec::new(),
             session: None,
+            steps: Vec::new(),
             received_at: None,
         })
     }

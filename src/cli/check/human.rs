@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use crate::{
     cli::paint::{Paint, Tint},
-    model::{Connection, Observation, Outcome, Phase},
+    model::{Connection, Observation, Outcome, Phase, StepCame},
 };
 
 /// The longest bar, in characters; all bars of an observation together are about this long.
@@ -57,6 +57,22 @@ pub(super) fn observation(shown: &Shown<'_>, width: usize, paint: Paint) -> Stri
     let _ = writeln!(text, "{line}{total}");
     if let Some(why) = verdict.why {
         let _ = writeln!(text, "  {}", clean(&why));
+    }
+    for step in &seen.steps {
+        let tint = match step.came {
+            StepCame::Up => Tint::Green,
+            StepCame::Down => Tint::Red,
+            StepCame::Blocked => Tint::Magenta,
+        };
+        let took =
+            step.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map_or_else(String::new, millis);
+        let _ = writeln!(
+            text,
+            "    {} {:>9}   {}",
+            paint.tint(tint, &format!("{:8}", step.came.word())),
+            took,
+            clean(&step.name)
+        );
     }
     text
 }
@@ -200,6 +216,23 @@ mod tests {
         bad.failure = Some(Failure::new(Phase::Tls, Kind::CertificateExpired, "3 days ago \u{1b}[31m"));
         let text = observation(&shown(&bad), 160, Paint::choose(false));
         assert!(text.contains("DOWN tls: certificate_expired\n  3 days ago \u{fffd}[31m\n"), "{text}");
+    }
+
+    #[test]
+    fn steps_stand_below_in_their_order() {
+        let mut one = seen(Outcome::Down);
+        let step = |name: &str, came, seconds| crate::model::Step { name: name.into(), came, seconds };
+        one.steps = vec![
+            step("command", StepCame::Up, Some(0.0123)),
+            step("poll", StepCame::Down, Some(3.0)),
+            step("off", StepCame::Blocked, None),
+        ];
+        let text = observation(&shown(&one), 160, Paint::choose(false));
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            ["    up         12.3 ms   command", "    down       3000 ms   poll", "    blocked              off"]
+        );
     }
 
     #[test]

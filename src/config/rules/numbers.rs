@@ -35,7 +35,8 @@ pub(super) fn timeouts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
         too_long(timeout.value.0, interval, facts.tree.place(timeout.id), faults);
     }
     for probe in facts.probes() {
-        if let Some(timeout) = &probe.value.timeout {
+        let may_outlast = probe.value.check.as_ref().is_some_and(|check| check.value.may_outlast());
+        if let Some(timeout) = probe.value.timeout.as_ref().filter(|_| !may_outlast) {
             let (interval, timeout_span) = times(facts.file, &probe.value);
             too_long(timeout_span, interval, facts.tree.place(timeout.id), faults);
         }

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
-use hyper::body::Incoming;
 
-use super::line::Line;
+use super::line::{Body, Line};
 use crate::{
     model::{Failure, Kind, Phase},
     protocol::Attempt,
@@ -15,13 +14,13 @@ use crate::{
 
 /// What was read.
 #[derive(Debug, Default)]
-pub(super) struct Read {
+pub(in crate::protocol) struct Read {
     /// The beginning of the body, where it was asked for.
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::protocol) bytes: Vec<u8>,
     /// Bytes that were read, after decompression where the content was asked for.
-    pub(super) length: u64,
+    pub(in crate::protocol) length: u64,
     /// Whether that is all of it.
-    pub(super) complete: bool,
+    pub(in crate::protocol) complete: bool,
 }
 
 /// How to read.
@@ -40,7 +39,7 @@ impl Reading {
         attempt: &mut Attempt,
         line: &mut Line,
         headers: &HeaderMap,
-        body: &mut Incoming,
+        body: &mut Body,
     ) -> Result<Read, Failure> {
         let mut unpacking = Unpacking::of(self, headers);
         while let Some(piece) = line.next(attempt, body).await? {

@@ -5,12 +5,11 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, header};
-use hyper::body::Incoming;
 use url::Url;
 
 use super::{
     body::Reading,
-    line::{Line, Opening},
+    line::{Body, Line, Opening},
     order::Order,
 };
 use crate::{
@@ -91,12 +90,12 @@ impl Caller {
         &self,
         attempt: &mut Attempt,
         order: &Order,
-    ) -> Result<(Line, Response<Incoming>, Option<Order>), Failure> {
+    ) -> Result<(Line, Response<Body>, Option<Order>), Failure> {
         let mut redirected: Option<Order> = None;
         for followed in 0.. {
             let order = redirected.as_ref().unwrap_or(order);
             let secure = if order.https { Some(self.secure(&attempt.net)?) } else { None };
-            let mut line = Line::open(attempt, order, Opening { secure, http2_only: false }).await?;
+            let mut line = Line::open(attempt, order, Opening { secure, http2_only: false, proxy: None }).await?;
             let head = self.send(attempt, &mut line, order).await?;
             let status = head.status().as_u16();
             let location = head.headers().get(header::LOCATION);
@@ -113,7 +112,7 @@ impl Caller {
         Err(Failure::new(Phase::FirstByte, Kind::Internal, "redirects without end"))
     }
 
-    async fn send(&self, attempt: &mut Attempt, line: &mut Line, order: &Order) -> Result<Response<Incoming>, Failure> {
+    async fn send(&self, attempt: &mut Attempt, line: &mut Line, order: &Order) -> Result<Response<Body>, Failure> {
         let head = line.send(attempt, order).await?;
         attempt.note_head(head.status(), head.headers());
         Ok(head)
@@ -124,7 +123,7 @@ impl Caller {
         &self,
         attempt: &mut Attempt,
         line: &mut Line,
-        head: Response<Incoming>,
+        head: Response<Body>,
     ) -> Result<Answer, Failure> {
         let (head, mut body) = head.into_parts();
         let reading = Reading { limit: BODY_AT_MOST, wants_content: true };

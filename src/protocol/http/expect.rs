@@ -1,11 +1,12 @@
 //! What an answer must be, prepared once, and what to say when it is not. Pure.
 
-use http::{HeaderName, response::Parts};
+use http::{HeaderMap, HeaderName};
 use regex::Regex;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{
+    asking::Heard,
     body::Read,
     file::{Expect, JsonExpectation, StatusRange},
 };
@@ -19,7 +20,7 @@ const SHOWN_AT_MOST: usize = 40;
 
 /// Expectations, ready to compare.
 #[derive(Debug)]
-pub(super) struct Expectations {
+pub(in crate::protocol) struct Expectations {
     status: Vec<StatusRange>,
     headers: Vec<(HeaderName, Regex)>,
     contains: Option<String>,
@@ -42,13 +43,13 @@ enum Wanted {
 
 impl Expect {
     /// Whether an expectation looks at the body.
-    pub(super) fn wants_body(&self) -> bool {
+    pub(in crate::protocol) fn wants_body(&self) -> bool {
         self.body_contains.is_some() || self.body_regex.is_some() || !self.json.is_empty()
     }
 }
 
 impl Expectations {
-    pub(super) fn of(expect: &Expect) -> Result<Self, Problem> {
+    pub(in crate::protocol) fn of(expect: &Expect) -> Result<Self, Problem> {
         let header = |name: &String| {
             let path = format!("expect.header.{name}");
             name.parse::<HeaderName>().map_err(|_| Problem::at(&path, format!("`{name}` is not a header name")))
@@ -71,9 +72,23 @@ impl Expectations {
         Self { status, headers: Vec::new(), contains: None, regex: None, json: Vec::new() }
     }
 
+    /// The same, with every status expected where the shape names none.
+    #[must_use]
+    pub(in crate::protocol) fn or_any_status(mut self, expect: &Expect) -> Self {
+        if expect.status.is_empty() {
+            self.status = vec![StatusRange { from: 100, to: 599 }];
+        }
+        self
+    }
+
+    /// Whether an answer that was read is as expected.
+    pub(in crate::protocol) fn judge(&self, heard: &Heard) -> Result<(), Failure> {
+        self.judge_head(heard.status, &heard.headers)?;
+        self.judge_body(&heard.read)
+    }
+
     /// Whether status and headers are as expected.
-    pub(super) fn judge_head(&self, head: &Parts) -> Result<(), Failure> {
-        let status = head.status.as_u16();
+    pub(super) fn judge_head(&self, status: u16, headers: &HeaderMap) -> Result<(), Failure> {
         if !self.status.iter().any(|range| range.holds(status)) {
             let kind = match status {
                 401 | 403 => Kind::Unauthorized,
@@ -85,7 +100,7 @@ impl Expectations {
             return Err(Failure::new(Phase::FirstByte, kind, detail));
         }
         for (name, pattern) in &self.headers {
-            let mut values = head.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
+            let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).peekable();
             let detail = if values.peek().is_none() {
                 format!("there is no header {name}")
             } else if values.any(|value| pattern.is_match(value)) {
@@ -156,7 +171,7 @@ impl Json {
         };
         let met = match &self.wanted {
             Wanted::Equals(wanted) => found.iter().any(|value| *value == wanted),
-            Wanted::Matches(pattern) => found.iter().any(|value| pattern.is_match(&text(value))),
+            Wanted::Matches(pattern) => found.iter().any(|value| pattern.is_match(&text_of(value))),
             Wanted::Exists(wanted) => *wanted,
         };
         if met {
@@ -173,7 +188,7 @@ impl Json {
 }
 
 /// A JSON value as a pattern sees it: texts without their quotes.
-fn text(value: &Value) -> std::borrow::Cow<'_, str> {
+pub(in crate::protocol) fn text_of(value: &Value) -> std::borrow::Cow<'_, str> {
     match value {
         Value::String(text) => text.into(),
         other => other.to_string().into(),
@@ -214,25 +229,26 @@ mod tests {
         expectations(expect).judge_body(&read).map_err(|failure| (failure.kind, failure.detail))
     }
 
-    fn head(status: u16) -> Parts {
-        http::Response::builder().status(status).header("x-a", "1").body(()).unwrap().into_parts().0
+    fn head(expected: &Expectations, status: u16) -> Result<(), Failure> {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-a"), "1".parse().unwrap())]);
+        expected.judge_head(status, &headers)
     }
 
     #[test]
     fn statuses() {
-        let kind = |status| expectations(serde_json::json!({})).judge_head(&head(status)).err().map(|f| f.kind);
+        let kind = |status| head(&expectations(serde_json::json!({})), status).err().map(|f| f.kind);
         assert_eq!(kind(204), None);
         assert_eq!(kind(503), Some(Kind::StatusUnexpected));
         assert_eq!(kind(401), Some(Kind::Unauthorized));
         assert_eq!(kind(429), Some(Kind::RateLimited));
         let expected = expectations(serde_json::json!({"status": [200, 401, "5xx"]}));
-        assert_eq!(expected.judge_head(&head(401)), Ok(()));
-        assert_eq!(expected.judge_head(&head(404)).unwrap_err().detail, "got 404, expected 200 or 401 or 5xx");
+        assert_eq!(head(&expected, 401), Ok(()));
+        assert_eq!(head(&expected, 404).unwrap_err().detail, "got 404, expected 200 or 401 or 5xx");
     }
 
     #[test]
     fn headers() {
-        let failure = |json| expectations(json).judge_head(&head(200)).err().map(|f| f.detail);
+        let failure = |json| head(&expectations(json), 200).err().map(|f| f.detail);
         assert_eq!(failure(serde_json::json!({"header": {"X-A": "^1$"}})), None);
         assert_eq!(failure(serde_json::json!({"header": {"X-A": "2"}})).unwrap(), "header x-a does not match `2`");
         assert_eq!(failure(serde_json::json!({"header": {"X-B": "."}})).unwrap(), "there is no header x-b");

@@ -1,9 +1,8 @@
 //! The figures of an answer that `GET /probe` shows, as blackbox_exporter names them.
 
 use http::{Response, Version, header};
-use hyper::body::Incoming;
 
-use super::{Attempt, expect};
+use super::{Attempt, Body, expect};
 
 type Named = (&'static str, &'static str);
 
@@ -22,7 +21,7 @@ pub(super) const ALWAYS: &[Named] =
     &[STATUS, CONTENT_LENGTH, UNCOMPRESSED_LENGTH, REDIRECTS, SSL, VERSION, FAILED_DUE_TO_REGEX];
 
 /// What the head of an answer says.
-pub(super) fn of_head(attempt: &mut Attempt, https: bool, answer: &Response<Incoming>, redirects: u32) {
+pub(super) fn of_head(attempt: &mut Attempt, https: bool, answer: &Response<Body>, redirects: u32) {
     let field = |name: header::HeaderName| answer.headers().get(name).and_then(|value| value.to_str().ok());
     let length = field(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     note(attempt, STATUS, f64::from(answer.status().as_u16()));

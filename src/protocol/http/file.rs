@@ -12,9 +12,9 @@ use crate::model::Secret;
 /// An HTTP request and what its answer must be.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct HttpFile {
+pub struct HttpFile<U = url::Url> {
     /// Where to; `http://` or `https://`.
-    pub url: url::Url,
+    pub url: U,
     /// Request method.
     #[serde(default = "get")]
     pub method: String,
@@ -40,7 +40,11 @@ pub struct HttpFile {
     /// What the answer must be.
     #[serde(default)]
     pub expect: Expect,
-    /// Address family.
+    /// Through a proxy: `http://`, `https://` or `socks5://`, with `user:password@` where it wants them. It resolves the
+    /// name, and asking it for the way is a phase of its own.
+    #[serde(default)]
+    pub proxy: Option<Secret>,
+    /// Address family; behind a proxy, of the proxy.
     #[serde(default)]
     pub ip: Ip,
     /// TLS options.
@@ -62,6 +66,7 @@ impl HttpFile {
             redirects: ten(),
             body_limit: body_limit(),
             expect: Expect::default(),
+            proxy: None,
             ip: Ip::default(),
             tls: TlsFile::default(),
         }

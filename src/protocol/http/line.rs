@@ -25,9 +25,9 @@ use super::{
     wire::{Marks, Stream, Wire},
 };
 use crate::{
-    model::{Connection, Failure, Kind, Phase, TlsFacts},
+    model::{Failure, Kind, Phase, TlsFacts},
     net::{Socket, classify},
-    protocol::{Attempt, Secure},
+    protocol::{Attempt, Proxy, Secure, proxy::refused_by_proxy},
 };
 
 /// What an answer's head may be at most.
@@ -43,12 +43,22 @@ pub(super) struct Opening<'a> {
     pub(super) secure: Option<&'a Secure>,
     /// HTTP/2 without TLS, or nothing but HTTP/2 with it.
     pub(super) http2_only: bool,
+    /// Who makes the way.
+    pub(super) proxy: Option<&'a Arc<Proxy>>,
+}
+
+/// A body on its way.
+pub(in crate::protocol) enum Body {
+    /// Of HTTP/1.1 and 2.
+    Stream(Incoming),
 }
 
 /// An open connection.
 pub(in crate::protocol) struct Line {
     link: Link,
     marks: Arc<Marks>,
+    /// The proxy to which requests are handed as they are.
+    handed_to: Option<Arc<Proxy>>,
     socket: Socket,
     peer: Option<std::net::SocketAddr>,
     tls: Option<TlsFacts>,
@@ -77,15 +87,21 @@ impl Driver {
 impl Line {
     /// Opens a connection for an order, phase by phase, and stands in [`Phase::Request`] afterwards.
     pub(super) async fn open(attempt: &mut Attempt, order: &Order, opening: Opening<'_>) -> Result<Self, Failure> {
-        let socket = attempt.dial(&order.endpoint).await?;
+        let plain = opening.secure.is_none() && !opening.http2_only;
+        let handed_to = opening.proxy.filter(|proxy| plain && proxy.takes_requests()).cloned();
+        let way = match &handed_to {
+            Some(proxy) => attempt.reach_proxy(proxy).await?,
+            None => attempt.reach(&order.endpoint, opening.proxy.map(|proxy| &**proxy)).await?,
+        };
+        let socket = way.socket();
         let (stream, http2) = match opening.secure {
-            None => (Stream::Plain(socket.clone()), opening.http2_only),
+            None => (Stream::Plain(way), opening.http2_only),
             Some(secure) => {
                 let host = &order.endpoint.host;
                 let stream = if order.elsewhere {
-                    attempt.secure_elsewhere(secure, host, socket.clone()).await?
+                    attempt.secure_elsewhere(secure, host, way).await?
                 } else {
-                    attempt.secure(secure, host, socket.clone()).await?
+                    attempt.secure(secure, host, way).await?
                 };
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 if opening.http2_only && !http2 {
@@ -100,12 +116,11 @@ impl Line {
         let io = TokioIo::new(Wire { stream, marks: Arc::clone(&marks) });
         let link = if http2 { Link::http2(io).await } else { Link::http1(io).await };
         let link = link.map_err(|error| classify::http(Phase::Request, &error))?;
-        Ok(Self { link, marks, socket, peer: attempt.facts.peer, tls: attempt.facts.tls.clone() })
+        Ok(Self { link, marks, handed_to, socket, peer: attempt.facts.peer, tls: attempt.facts.tls.clone() })
     }
 
     /// Enters [`Phase::Request`] on a connection that was kept; `false` when it has ended meanwhile.
     pub(super) async fn resume(&mut self, attempt: &mut Attempt) -> bool {
-        attempt.facts.connection = Connection::Warm;
         attempt.facts.peer = self.peer;
         attempt.facts.tls.clone_from(&self.tls);
         attempt.watch(self.socket.clone());
@@ -133,10 +148,13 @@ impl Line {
         &mut self,
         attempt: &mut Attempt,
         order: &Order,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Body>, Failure> {
         self.marks.begin();
         let response = match &mut self.link {
-            Link::Http1(sender, _) => Either::Left(sender.send_request(order.request(false))),
+            Link::Http1(sender, _) => Either::Left(sender.send_request(match &self.handed_to {
+                None => order.request(false),
+                Some(proxy) => order.whole_request(proxy.authorization().as_ref()),
+            })),
             Link::Http2(sender, _) => Either::Right(sender.send_request(order.request(true))),
         };
         match self.drive(attempt, response).await {
@@ -145,7 +163,11 @@ impl Line {
                     // On HTTP/2 the first byte is whatever frame comes first; the head is what was asked for.
                     self.answered(attempt, tokio::time::Instant::now());
                 }
-                Ok(response)
+                let status = response.status().as_u16();
+                if let Some(refused) = self.handed_to.as_ref().and_then(|_| refused_by_proxy(status)) {
+                    return Err(refused);
+                }
+                Ok(response.map(Body::Stream))
             }
             Err(error) => Err(classify::http(attempt.present_phase(), &error)),
         }
@@ -155,8 +177,9 @@ impl Line {
     pub(in crate::protocol) async fn next(
         &mut self,
         attempt: &mut Attempt,
-        body: &mut Incoming,
+        body: &mut Body,
     ) -> Result<Option<Bytes>, Failure> {
+        let Body::Stream(body) = body;
         loop {
             match self.drive(attempt, body.frame()).await {
                 None => return Ok(None),

@@ -1,19 +1,35 @@
 //! What to ask, and whom: prepared once for the probe's own URL, and made anew for each redirect.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use url::{Position, Url};
 
 use super::{HttpFile, Ip, Problem};
-use crate::protocol::{Endpoint, head};
+use crate::{
+    model::Secret,
+    protocol::{Endpoint, head},
+};
+
+/// What an order is made of.
+pub(in crate::protocol) struct Pieces<'a> {
+    pub(in crate::protocol) url: Url,
+    pub(in crate::protocol) ip: Ip,
+    pub(in crate::protocol) method: &'a str,
+    pub(in crate::protocol) headers: BTreeMap<String, Secret>,
+    pub(in crate::protocol) body: Option<Secret>,
+    /// Whether the content of the answer is wanted: then it may come compressed.
+    pub(in crate::protocol) wants_content: bool,
+}
 
 /// A request in the forms of both HTTP versions, and where it goes.
 #[derive(Debug, Clone)]
 pub(in crate::protocol) struct Order {
     pub(in crate::protocol) url: Url,
     pub(super) endpoint: Endpoint,
-    pub(super) https: bool,
+    pub(in crate::protocol) https: bool,
     /// Whether a redirect led to another host: the probe's TLS name is not meant for it.
     pub(super) elsewhere: bool,
     http1: Request<()>,
@@ -24,19 +40,31 @@ pub(in crate::protocol) struct Order {
 impl Order {
     /// The order that a probe gives.
     pub(super) fn of(file: &HttpFile) -> Result<Self, Problem> {
-        let method = Method::from_bytes(file.method.as_bytes())
-            .map_err(|_| Problem::at("method", format!("`{}` is not an HTTP method", file.method)))?;
-        if !file.url.username().is_empty() || file.url.password().is_some() {
+        Self::made_of(Pieces {
+            url: file.url.clone(),
+            ip: file.ip,
+            method: &file.method,
+            headers: file.headers.clone(),
+            body: file.body.clone(),
+            wants_content: file.expect.wants_body(),
+        })
+    }
+
+    /// The order that these make; what is wrong with them is at the fields of an `http` check.
+    pub(in crate::protocol) fn made_of(pieces: Pieces<'_>) -> Result<Self, Problem> {
+        let method = Method::from_bytes(pieces.method.as_bytes())
+            .map_err(|_| Problem::at("method", format!("`{}` is not an HTTP method", pieces.method)))?;
+        if !pieces.url.username().is_empty() || pieces.url.password().is_some() {
             return Err(Problem::at("url", "a URL is shown in many places and must not hold a credential")
                 .help("give it as a header: `headers: { Authorization: \"…\" }`"));
         }
-        let mut headers = head::headers(&file.headers)?;
+        let mut headers = head::headers(&pieces.headers)?;
         headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        if file.expect.wants_body() {
+        if pieces.wants_content {
             headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static("gzip"));
         }
-        let body = file.body.as_ref().map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.reveal().as_bytes()));
-        Self::to(file.url.clone(), file.ip, method, &headers, body).map_err(|why| Problem::at("url", why))
+        let body = pieces.body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.reveal().as_bytes()));
+        Self::to(pieces.url, pieces.ip, method, &headers, body).map_err(|why| Problem::at("url", why))
     }
 
     /// The order for a request that is put together already.
@@ -80,6 +108,17 @@ impl Order {
     pub(super) fn request(&self, http2: bool) -> Request<Full<Bytes>> {
         let form = if http2 { &self.http2 } else { &self.http1 };
         form.clone().map(|()| Full::new(self.body.clone()))
+    }
+
+    /// A copy for a proxy that takes requests as they are: with the whole URL (RFC 9112 §3.2.2).
+    pub(super) fn whole_request(&self, authorization: Option<&Secret>) -> Request<Full<Bytes>> {
+        let mut request = self.request(false);
+        *request.uri_mut() = self.http2.uri().clone();
+        if let Some(mut value) = authorization.and_then(|value| HeaderValue::from_str(value.reveal()).ok()) {
+            value.set_sensitive(true);
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value);
+        }
+        request
     }
 
     /// The same without its credentials; `None` when it has none.

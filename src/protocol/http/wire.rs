@@ -19,13 +19,13 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::net::Socket;
+use crate::protocol::Way;
 
 /// A plain or a secured connection.
 #[derive(Debug)]
 pub(super) enum Stream {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Plain(Way),
+    Tls(Box<TlsStream<Way>>),
 }
 
 /// A connection with [`Marks`].

@@ -180,6 +180,7 @@ pub fn observation(probe: &str, party: &str, region: &str, at: chrono::DateTime<
         varied: None,
         arrivals: Vec::new(),
         session: None,
+        steps: Vec::new(),
         received_at: None,
     }
 }

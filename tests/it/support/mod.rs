@@ -1,5 +1,6 @@
 //! Fake servers and small things that tests share.
 
+pub mod api;
 pub mod certs;
 pub mod fake;
 pub mod hub;

@@ -1,0 +1,72 @@
+//! What outlives a check: things that several checks share as long as one of them is there (also over a reload, which
+//! builds the new ones before it lets go of the old), and the folder for what must outlive the process. Must not know
+//! what is kept.
+
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+};
+
+type Shared = HashMap<(TypeId, String), Weak<dyn Any + Send + Sync>>;
+
+/// What outlives a check.
+#[derive(Clone, Default)]
+pub struct Kept {
+    shared: Arc<Mutex<Shared>>,
+    folder: Arc<OnceLock<PathBuf>>,
+}
+
+impl Kept {
+    /// The one thing of its type under a key; made when nobody has it.
+    pub fn shared<T: Any + Send + Sync>(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.retain(|_, known| known.strong_count() > 0);
+        let key = (TypeId::of::<T>(), key.to_owned());
+        if let Some(known) = shared.get(&key).and_then(Weak::upgrade)
+            && let Ok(known) = known.downcast::<T>()
+        {
+            return known;
+        }
+        let made = Arc::new(make());
+        let kept: Arc<dyn Any + Send + Sync> = Arc::clone(&made) as _;
+        shared.insert(key, Arc::downgrade(&kept));
+        made
+    }
+
+    /// Says once where files go.
+    pub fn stay_in(&self, folder: PathBuf) {
+        // A second word comes too late: files may lie there already.
+        let _ = self.folder.set(folder);
+    }
+
+    /// Where files go; the present folder when nobody has said.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.get().map_or(Path::new(""), |folder| folder)
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("folder", &self.folder()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_thing_as_long_as_somebody_holds_it() {
+        let kept = Kept::default();
+        let one = kept.shared("a", || 1_u32);
+        assert_eq!(*kept.clone().shared("a", || 2_u32), 1);
+        assert_eq!(*kept.shared("a", || "of another type"), "of another type");
+        assert_eq!(*kept.shared("b", || 3_u32), 3);
+        drop(one);
+        assert_eq!(*kept.shared("a", || 4_u32), 4);
+    }
+}
