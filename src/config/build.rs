@@ -87,7 +87,8 @@ impl Workshop<'_> {
             Err(problem) => {
                 let inside = self.tree.descend(check.id, [check.value.key()]);
                 // What is missing from the shape may be there, and wrong.
-                let span = self.tree.node(check.id).span.clone();
+                let about = self.tree.descend(inside, problem.path.iter().map(String::as_str));
+                let span = self.tree.node(about).span.clone();
                 let is_inside = |fault: &Fault| fault.at.as_ref().is_some_and(|at| span.contains(&at.start));
                 if !self.known.iter().any(is_inside) {
                     self.problem(inside, &problem);
