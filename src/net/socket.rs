@@ -35,6 +35,17 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Has the kernel ask after five seconds of silence whether the other end is there: one that is not, and has not
+    /// said so, is found within fifteen.
+    pub fn keep_alive(&self) {
+        let second = std::time::Duration::from_secs(1);
+        let habits = socket2::TcpKeepalive::new().with_time(5 * second).with_interval(3 * second).with_retries(3);
+        // Without it the connection is merely found dead later.
+        let _ = socket2::SockRef::from(&*self.0).set_tcp_keepalive(&habits);
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {

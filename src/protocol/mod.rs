@@ -235,6 +235,7 @@ mod icmp;
 mod oauth2;
 mod proxy;
 mod scenario;
+mod sse;
 mod tcp;
 mod tls;
 mod websocket;
@@ -246,6 +247,7 @@ protocols! {
     dns => dns::Dns,
     icmp => icmp::Icmp,
     websocket => websocket::Websocket,
+    sse => sse::Sse,
     firestore => firestore::Firestore,
     firebase_auth => firebase_auth::FirebaseAuth,
     firebase_messaging => firebase_messaging::FirebaseMessaging,

@@ -25,7 +25,7 @@ use super::{
     wire::{Marks, Stream, Wire},
 };
 use crate::{
-    model::{Failure, Kind, Phase, TlsFacts},
+    model::{Connection, Failure, Kind, Phase, TlsFacts},
     net::{Socket, classify},
     protocol::{Attempt, Proxy, Secure, proxy::refused_by_proxy},
 };
@@ -191,6 +191,42 @@ impl Line {
                 Some(Err(error)) => return Err(classify::http(Phase::Transfer, &error)),
             }
         }
+    }
+
+    /// The same outside of any attempt. Dropping the future loses nothing.
+    pub(in crate::protocol) async fn read_on(&mut self, body: &mut Body) -> Result<Option<Bytes>, Failure> {
+        let Body::Stream(body) = body;
+        loop {
+            let mut frame = pin!(body.frame());
+            let link = &mut self.link;
+            let read = poll_fn(|cx| {
+                if let Link::Http1(_, driver) = link {
+                    driver.poll(cx);
+                }
+                frame.as_mut().poll(cx)
+            });
+            match read.await {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(error)) => return Err(classify::http(Phase::Transfer, &error)),
+            }
+        }
+    }
+
+    /// Notes in an attempt which connection it is on: one that was open already.
+    pub(in crate::protocol) fn note(&self, attempt: &mut Attempt) {
+        attempt.facts.connection = Connection::Warm;
+        attempt.facts.peer = self.peer;
+        attempt.watch(self.socket.clone());
+    }
+
+    /// Has the kernel ask whether the other end is there when nothing comes.
+    pub(in crate::protocol) fn keep_alive(&self) {
+        self.socket.keep_alive();
     }
 
     /// Whether the last request got any answer on this connection.

@@ -19,7 +19,7 @@ pub(in crate::protocol) use body::Read;
 pub(in crate::protocol) use caller::{Answer, Caller};
 pub(in crate::protocol) use expect::{Expectations, text_of};
 pub use file::{Expect, HttpFile, Reuse, StatusRange, Version};
-use line::Body;
+pub(in crate::protocol) use line::{Body, Line};
 pub(in crate::protocol) use order::{Order, Pieces};
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol, head};

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod certs;
 pub mod fake;
+pub mod frames;
 pub mod hub;
 pub mod looking;
 pub mod nameserver;

@@ -10,16 +10,31 @@ use std::{
 
 /// The program of that name, or nothing where it is not installed, so that the test can be skipped. With
 /// `USORYOU_PEERS=required` a missing one is a failure.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests should know what they did not test")]
 pub fn peer(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/postgresql"].map(PathBuf::from);
     let found = std::env::split_paths(&path).chain(system).map(|folder| folder.join(name)).find(|file| file.is_file());
     if found.is_none() {
         assert!(std::env::var("USORYOU_PEERS").as_deref() != Ok("required"), "{name} is not installed");
-        eprintln!("skipped: {name} is not installed");
+        skipped(name);
     }
     found
+}
+
+/// The Python that has the packages of `tests/peers/requirements.txt` (`make setup`), or nothing where it is missing.
+pub fn python() -> Option<PathBuf> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/python/bin/python");
+    if python.is_file() {
+        return Some(python);
+    }
+    assert!(std::env::var("USORYOU_PEERS").as_deref() != Ok("required"), "{} is missing: make setup", python.display());
+    skipped("the Python of target/peers");
+    None
+}
+
+#[expect(clippy::print_stderr, reason = "whoever runs the tests should know what they did not test")]
+fn skipped(name: &str) {
+    eprintln!("skipped: {name} is not installed");
 }
 
 /// A started program that ends with the test.
