@@ -190,7 +190,8 @@ impl Sort {
             return Self::of_status(sample.http_status).unwrap_or(Self::Unsaid);
         };
         match (phase, kind) {
-            (_, Kind::Unauthorized) => Self::Credential,
+            // Another prober of ours uses the same client id: who we say that we are is part of the credential.
+            (_, Kind::Unauthorized | Kind::TakenOver) => Self::Credential,
             (_, Kind::RateLimited) => Self::Quota,
             (Phase::Resolve, _) | (_, Kind::NameNotFound | Kind::ResolverFailed) => Self::Name,
             (_, Kind::TimedOut | Kind::NotDelivered) => Self::Silence,

@@ -49,6 +49,8 @@ pub enum Kind {
     NotServing,
     /// A message that was sent did not arrive.
     NotDelivered,
+    /// Another client came with our name, and the server ended our session for it: two probers use one client id.
+    TakenOver,
     /// Our own process was starved: what it measured would be its own slowness.
     Starved,
     /// We are not allowed to measure this here (ICMP sockets, for instance).
@@ -64,7 +66,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that this version can report.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NameNotFound,
         Self::ResolverFailed,
         Self::TimedOut,
@@ -86,6 +88,7 @@ impl Kind {
         Self::UpgradeRefused,
         Self::NotServing,
         Self::NotDelivered,
+        Self::TakenOver,
         Self::Starved,
         Self::NotPermitted,
         Self::Blocked,
@@ -118,6 +121,7 @@ impl Kind {
             Self::UpgradeRefused => "upgrade_refused",
             Self::NotServing => "not_serving",
             Self::NotDelivered => "not_delivered",
+            Self::TakenOver => "taken_over",
             Self::Starved => "starved",
             Self::NotPermitted => "not_permitted",
             Self::Blocked => "blocked",
@@ -151,6 +155,7 @@ impl Kind {
             Self::UpgradeRefused => "upgrade refused",
             Self::NotServing => "says that it is not serving",
             Self::NotDelivered => "message not delivered",
+            Self::TakenOver => "session taken over by another client with our client id",
             Self::Starved => "our own process was starved",
             Self::NotPermitted => "not permitted here",
             Self::Blocked => "not tried",

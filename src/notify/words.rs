@@ -58,6 +58,7 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
             format!("{name} takes our credential again")
         }
         (None, Some(Kind::RateLimited)) if incident.cause == Cause::Probe => format!("{name} answers us again"),
+        (None, Some(Kind::TakenOver)) if incident.cause == Cause::Probe => format!("{name} leaves our sessions alone"),
         (None, _) if incident.severity == Severity::Degraded => format!("{name} is no longer slow"),
         (None, _) => format!("{name} is back"),
     };
@@ -182,6 +183,9 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
                 format!("It's our probe: {name} fails with our new release {since}.")
             }
             Some(Kind::RateLimited) => format!("It's our probe: {name} refuses us for asking too often, {since}."),
+            Some(Kind::TakenOver) => {
+                format!("It's our probe: probers that share a client id end each other's sessions with {name} {since}.")
+            }
             _ => format!("It's our probe: {name} refuses our credential {since}."),
         };
     }

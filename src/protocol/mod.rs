@@ -10,6 +10,8 @@ mod common;
 pub mod delivery;
 mod head;
 mod link;
+#[cfg(any(test, fuzzing))]
+pub mod parsers;
 mod reach;
 mod session;
 mod ws;
@@ -19,6 +21,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
 pub use http::{Expect, HttpFile, Reuse, StatusRange, Version as HttpVersion};
+pub use mqtt::{MqttFile, Version as MqttVersion};
 pub use oauth2::{ClientAuth, ClientCredentials, OAuth2File, RefreshToken};
 pub use proxy::{Proxy, Way};
 pub use reach::{Endpoint, Secure};
@@ -232,6 +235,7 @@ mod firebase_storage;
 mod firestore;
 mod http;
 mod icmp;
+mod mqtt;
 mod oauth2;
 mod proxy;
 mod scenario;
@@ -254,6 +258,7 @@ protocols! {
     firebase_storage => firebase_storage::FirebaseStorage,
     scenario => scenario::Scenario,
     oauth2 => oauth2::OAuth2,
+    mqtt => mqtt::Mqtt,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod feeds;
 mod firebase;
 mod http;
 mod metrics;
+mod mqtt;
 mod probe_endpoint;
 mod proxy;
 mod readme;

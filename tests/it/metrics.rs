@@ -148,8 +148,8 @@ fn names_that_stand_in_messages_cannot_make_series_without_end() {
     let page = text(&metrics);
     let lost: Vec<&str> = page.lines().filter(|line| line.contains("came=\"lost\"")).collect();
     assert_eq!(lost.len(), 34, "{lost:#?}");
-    assert!(lost.iter().any(|line| line.contains("writer_region=\"eu-west\"") && line.ends_with(" 1")));
-    assert!(lost.iter().any(|line| line.contains("writer_region=\"other\"") && line.ends_with(" 968")));
+    assert!(lost.iter().any(|line| line.contains("writer_region=\"eu-west\"") && line.ends_with(" 1.0")));
+    assert!(lost.iter().any(|line| line.contains("writer_region=\"other\"") && line.ends_with(" 968.0")));
 }
 
 #[test]

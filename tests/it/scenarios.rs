@@ -81,7 +81,7 @@ struct Fault {
     regions: Option<Vec<Arc<str>>>,
     from: i64,
     until: i64,
-    /// `PHASE KIND`, `degraded`, `inconclusive`, `late` or `silent`.
+    /// `PHASE KIND`, `degraded`, `degraded PHASE KIND`, `inconclusive`, `late` or `silent`.
     is: String,
 }
 
@@ -196,8 +196,9 @@ impl Scenario {
             Some("degraded") => (Outcome::Degraded, None),
             Some("inconclusive") => (Outcome::Inconclusive, Some(Failure::new(Phase::Connect, Kind::Starved, ""))),
             Some(what) => {
-                let (phase, kind) = what.split_once(' ').expect("PHASE KIND");
-                (Outcome::Down, Some(Failure::new(word(phase), word(kind), "")))
+                let outcome = if what.starts_with("degraded ") { Outcome::Degraded } else { Outcome::Down };
+                let (phase, kind) = what.trim_start_matches("degraded ").split_once(' ').expect("PHASE KIND");
+                (outcome, Some(Failure::new(word(phase), word(kind), "")))
             }
         };
         let mut phases = PhaseTimes::default();

@@ -36,13 +36,11 @@ impl Bytestream {
     }
 
     /// Begins an attempt on this connection, which was open already.
-    #[expect(dead_code, reason = "for protocols that travel on this one")]
     pub(in crate::protocol) fn resume(&self, attempt: &mut Attempt) {
         self.socket.resume(attempt);
     }
 
     /// Says that it is over. The caller gives it little time.
-    #[expect(dead_code, reason = "for protocols that travel on this one")]
     pub(in crate::protocol) async fn close(&mut self) {
         self.socket.close().await;
     }

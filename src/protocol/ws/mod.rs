@@ -124,7 +124,6 @@ impl WebSocket {
     }
 
     /// The connection as a stream of bytes, each write a binary message: what MQTT and others make of it.
-    #[expect(dead_code, reason = "for protocols that travel on this one")]
     pub(super) fn into_bytes(self) -> Bytestream {
         Bytestream::new(self)
     }

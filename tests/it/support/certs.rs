@@ -39,6 +39,17 @@ impl Authority {
         self.file.path().to_owned()
     }
 
+    /// Certificate and key of a server as PEM files in a folder, for programs that are not ours.
+    pub fn files(&self, folder: &std::path::Path, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let (cert_file, key_file) = (folder.join("server.pem"), folder.join("server.key"));
+        std::fs::write(&cert_file, certificate.pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        (cert_file, key_file)
+    }
+
     pub fn server(&self, server: Server<'_>) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![server.name.to_owned()]).unwrap();

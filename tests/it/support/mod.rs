@@ -1,12 +1,14 @@
 //! Fake servers and small things that tests share.
 
 pub mod api;
+pub mod broker;
 pub mod certs;
 pub mod fake;
 pub mod frames;
 pub mod hub;
 pub mod looking;
 pub mod nameserver;
+pub mod opened;
 pub mod pages;
 pub mod peers;
 pub mod plain;

@@ -2,18 +2,19 @@
 //! them, and says of each what became of it. Pure: knows no connection and reads no clock. What arrives may have been
 //! written by anybody, so nothing in it is trusted further than its shape, and memory is bounded whatever comes.
 
+mod track;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::model::{Arrival, Came, Timestamp, Vantage};
+use track::{REMEMBERED, Track};
 
 /// No message of ours is longer, in bytes.
 pub const MESSAGE_AT_MOST: usize = 1000;
 
-/// Messages of one writer that are told apart, counted back from its newest: older ones are of another time.
-const REMEMBERED: u32 = u128::BITS;
 /// Writers that are followed at once; the one that was silent longest gives way to a new one.
 const WRITERS: usize = 64;
 /// What became known and was not taken yet, at most.
@@ -55,7 +56,7 @@ pub struct Letter {
 pub enum Heard {
     /// The message of this ledger with that number.
     Own(u64),
-    /// A message of another vantage point, or of an earlier life of this one.
+    /// A message of another vantage point.
     Other,
     /// Nothing of ours, or too old to say what became of it.
     Ignored,
@@ -156,6 +157,10 @@ impl Ledger {
         if message.region == **region && message.node == **node && message.run == *run {
             return self.sort_own(message.n, now);
         }
+        // Another probe of this vantage point, or an earlier life of this one: whoever wrote it waits for it, or is gone.
+        if message.region == **region && message.node == **node {
+            return Heard::Ignored;
+        }
         let seconds = seconds_since(message.at, now.wall);
         let track = self.track(message, now.at);
         let Some(came) = track.note(message.n, now.at) else { return Heard::Ignored };
@@ -239,50 +244,6 @@ impl Ledger {
         } else {
             self.ignored += 1;
         }
-    }
-}
-
-/// What has come of one writer: its newest number, which of those before it have come, and since when others are missing.
-#[derive(Debug)]
-struct Track {
-    newest: u64,
-    /// Bit `i` stands for the number `newest - i`.
-    came: u128,
-    missing: VecDeque<(u64, Instant)>,
-    heard: Instant,
-}
-
-impl Track {
-    /// Whatever was written up to here is none of our business.
-    const fn begin(before: u64, now: Instant) -> Self {
-        Self { newest: before, came: 0, missing: VecDeque::new(), heard: now }
-    }
-
-    /// Notes a number; nothing when it is too old to know anything about it.
-    fn note(&mut self, number: u64, now: Instant) -> Option<Came> {
-        self.heard = now;
-        if let Some(steps) = number.checked_sub(self.newest).filter(|steps| *steps > 0) {
-            if let Some(steps) = u32::try_from(steps).ok().filter(|steps| *steps < REMEMBERED) {
-                self.came = self.came << steps | 1;
-                self.missing.extend((self.newest + 1..number).map(|missing| (missing, now)));
-                let more = self.missing.len().saturating_sub(REMEMBERED as usize);
-                self.missing.drain(..more);
-            } else {
-                // Wider than what one could lose: we were not listening.
-                self.came = 1;
-                self.missing.clear();
-            }
-            self.newest = number;
-            return Some(Came::InOrder);
-        }
-        let back = u32::try_from(self.newest - number).ok().filter(|back| *back < REMEMBERED)?;
-        let bit = 1_u128 << back;
-        if self.came & bit != 0 {
-            return Some(Came::Doubled);
-        }
-        self.came |= bit;
-        self.missing.retain(|(missing, _)| *missing != number);
-        Some(Came::OutOfOrder)
     }
 }
 
