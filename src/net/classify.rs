@@ -138,6 +138,13 @@ pub fn http(phase: Phase, error: &hyper::Error) -> Failure {
     Failure::new(phase, kind, words)
 }
 
+/// A connection of HTTP/2 that the other side has said good-bye to, with an error code (RFC 9113 §7).
+#[must_use]
+pub fn goaway(phase: Phase, code: u32) -> Failure {
+    let reason = spaced(&format!("{:?}", h2::Reason::from(code)));
+    Failure::new(phase, Kind::ClosedEarly, format!("HTTP/2 GOAWAY: {reason}"))
+}
+
 fn http2(phase: Phase, error: &h2::Error) -> Failure {
     if let Some(error) = error.get_io() {
         return io(phase, error);

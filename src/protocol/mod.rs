@@ -20,6 +20,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 pub use attempt::{Attempt, Facts, Gauge};
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
+pub use grpc::GrpcFile;
 pub use http::{Expect, HttpFile, Reuse, StatusRange, Version as HttpVersion};
 pub use mqtt::{MqttFile, Version as MqttVersion};
 pub use oauth2::{ClientAuth, ClientCredentials, OAuth2File, RefreshToken};
@@ -233,6 +234,7 @@ mod firebase_auth;
 mod firebase_messaging;
 mod firebase_storage;
 mod firestore;
+mod grpc;
 mod http;
 mod icmp;
 mod mqtt;
@@ -259,6 +261,7 @@ protocols! {
     scenario => scenario::Scenario,
     oauth2 => oauth2::OAuth2,
     mqtt => mqtt::Mqtt,
+    grpc => grpc::Grpc,
 }
 
 #[cfg(test)]

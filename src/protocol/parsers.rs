@@ -5,11 +5,16 @@
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const PARSERS: &[Parser] = &[("mqtt", mqtt), ("delivery", delivery)];
+pub const PARSERS: &[Parser] = &[("mqtt", mqtt), ("delivery", delivery), ("grpc", grpc)];
 
 /// Packets of MQTT, in both versions.
 pub fn mqtt(bytes: &[u8]) {
     super::mqtt::parse(bytes);
+}
+
+/// Answers about health.
+pub fn grpc(bytes: &[u8]) {
+    super::grpc::parse(bytes);
 }
 
 /// Messages of a `round_trip`.

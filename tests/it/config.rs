@@ -303,7 +303,7 @@ fn validate_exits_with_0_and_one_line_when_all_is_well() {
     let said = validate(&["tests/config/valid/everything.yaml"]);
     assert_eq!(said.status.code(), Some(0));
     let line = String::from_utf8(said.stdout).unwrap();
-    assert_eq!(line, "tests/config/valid/everything.yaml: ok, 7 probes of 3 parties\n");
+    assert_eq!(line, "tests/config/valid/everything.yaml: ok, 9 probes of 3 parties\n");
     assert_eq!(String::from_utf8(said.stderr).unwrap(), "");
 }
 

@@ -15,6 +15,7 @@ mod dns_icmp;
 mod docs;
 mod feeds;
 mod firebase;
+mod grpc;
 mod http;
 mod metrics;
 mod mqtt;

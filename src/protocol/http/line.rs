@@ -4,7 +4,7 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,21 +13,21 @@ use futures_util::future::Either;
 use http::Response;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    body::Incoming,
+    body::{Frame, Incoming},
     client::conn::{http1, http2},
-    rt::Executor,
+    rt::Executor as _,
 };
 use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
 
 use super::{
     order::Order,
-    wire::{Marks, Stream, Wire},
+    tasks::Tasks,
+    wire::{Frames, Marks, Stream, Wire},
 };
 use crate::{
     model::{Connection, Failure, Kind, Phase, TlsFacts},
     net::{Socket, classify},
-    protocol::{Attempt, Proxy, Secure, proxy::refused_by_proxy},
+    protocol::{Attempt, End, Proxy, Secure, proxy::refused_by_proxy},
 };
 
 /// What an answer's head may be at most.
@@ -38,13 +38,13 @@ const WINDOW: u32 = 128 * 1024;
 
 /// How to open a connection.
 #[derive(Clone, Copy)]
-pub(super) struct Opening<'a> {
+pub(in crate::protocol) struct Opening<'a> {
     /// TLS, where the order asks for it.
-    pub(super) secure: Option<&'a Secure>,
+    pub(in crate::protocol) secure: Option<&'a Secure>,
     /// HTTP/2 without TLS, or nothing but HTTP/2 with it.
-    pub(super) http2_only: bool,
+    pub(in crate::protocol) http2_only: bool,
     /// Who makes the way.
-    pub(super) proxy: Option<&'a Arc<Proxy>>,
+    pub(in crate::protocol) proxy: Option<&'a Arc<Proxy>>,
 }
 
 /// A body on its way.
@@ -86,7 +86,11 @@ impl Driver {
 
 impl Line {
     /// Opens a connection for an order, phase by phase, and stands in [`Phase::Request`] afterwards.
-    pub(super) async fn open(attempt: &mut Attempt, order: &Order, opening: Opening<'_>) -> Result<Self, Failure> {
+    pub(in crate::protocol) async fn open(
+        attempt: &mut Attempt,
+        order: &Order,
+        opening: Opening<'_>,
+    ) -> Result<Self, Failure> {
         let plain = opening.secure.is_none() && !opening.http2_only;
         let handed_to = opening.proxy.filter(|proxy| plain && proxy.takes_requests()).cloned();
         let way = match &handed_to {
@@ -113,14 +117,14 @@ impl Line {
         };
         attempt.enter(Phase::Request, "chance to finish the request");
         let marks = Marks::new();
-        let io = TokioIo::new(Wire { stream, marks: Arc::clone(&marks) });
+        let io = TokioIo::new(Wire { stream, marks: Arc::clone(&marks), frames: http2.then(Frames::default) });
         let link = if http2 { Link::http2(io).await } else { Link::http1(io).await };
         let link = link.map_err(|error| classify::http(Phase::Request, &error))?;
         Ok(Self { link, marks, handed_to, socket, peer: attempt.facts.peer, tls: attempt.facts.tls.clone() })
     }
 
     /// Enters [`Phase::Request`] on a connection that was kept; `false` when it has ended meanwhile.
-    pub(super) async fn resume(&mut self, attempt: &mut Attempt) -> bool {
+    pub(in crate::protocol) async fn resume(&mut self, attempt: &mut Attempt) -> bool {
         attempt.facts.peer = self.peer;
         attempt.facts.tls.clone_from(&self.tls);
         attempt.watch(self.socket.clone());
@@ -169,7 +173,7 @@ impl Line {
                 }
                 Ok(response.map(Body::Stream))
             }
-            Err(error) => Err(classify::http(attempt.present_phase(), &error)),
+            Err(error) => Err(self.broken(attempt.present_phase(), &error)),
         }
     }
 
@@ -179,17 +183,47 @@ impl Line {
         attempt: &mut Attempt,
         body: &mut Body,
     ) -> Result<Option<Bytes>, Failure> {
-        let Body::Stream(body) = body;
-        loop {
-            match self.drive(attempt, body.frame()).await {
-                None => return Ok(None),
-                Some(Ok(frame)) => {
-                    if let Ok(piece) = frame.into_data() {
-                        return Ok(Some(piece));
-                    }
-                }
-                Some(Err(error)) => return Err(classify::http(Phase::Transfer, &error)),
+        while let Some(frame) = self.frame(attempt, body).await? {
+            if let Ok(piece) = frame.into_data() {
+                return Ok(Some(piece));
             }
+        }
+        Ok(None)
+    }
+
+    /// The next piece of a body, or what follows the last.
+    pub(in crate::protocol) async fn frame(
+        &mut self,
+        attempt: &mut Attempt,
+        body: &mut Body,
+    ) -> Result<Option<Frame<Bytes>>, Failure> {
+        let Body::Stream(body) = body;
+        let frame = self.drive(attempt, body.frame()).await;
+        frame.transpose().map_err(|error| self.broken(Phase::Transfer, &error))
+    }
+
+    /// What an error means; a good-bye that came just before the end says more than the end.
+    fn broken(&self, phase: Phase, error: &hyper::Error) -> Failure {
+        let failure = classify::http(phase, error);
+        match self.marks.farewell().filter(|_| failure.kind == Kind::ClosedEarly) {
+            Some(code) => classify::goaway(phase, code),
+            None => failure,
+        }
+    }
+
+    /// Waits until an HTTP/2 connection on which nothing is asked ends. Dropping the future loses nothing.
+    pub(in crate::protocol) async fn ended(&mut self, phase: Phase) -> End {
+        let closed = || Failure::new(phase, Kind::ClosedEarly, "connection closed");
+        let Link::Http2(_, tasks) = &self.link else { return End { failure: closed(), on_purpose: false } };
+        let mut ended = tasks.ended.subscribe();
+        let failure = match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Some(failure))) if failure.kind != Kind::ClosedEarly => Failure { phase, ..failure.clone() },
+            _ => closed(),
+        };
+        match self.marks.farewell() {
+            // Without an error: it closes in order, as servers do that limit the age of connections.
+            Some(code) => End { failure: classify::goaway(phase, code), on_purpose: code == 0 },
+            None => End { failure, on_purpose: false },
         }
     }
 
@@ -287,9 +321,11 @@ impl Link {
             .initial_connection_window_size(WINDOW)
             .handshake(io)
             .await?;
+        let ended = Arc::clone(&tasks.ended);
         tasks.execute(async move {
             // How it ended is told to the request under way as well.
-            let _ = connection.await;
+            let end = connection.await.err().map(|error| classify::http(Phase::Exchange, &error));
+            ended.send_replace(Some(end));
         });
         Ok(Self::Http2(sender, tasks))
     }
@@ -300,25 +336,5 @@ impl Drop for Link {
         if let Self::Http2(_, tasks) = self {
             tasks.stop();
         }
-    }
-}
-
-/// The tasks of an HTTP/2 connection: hyper would let them live on with a silent peer.
-#[derive(Clone, Default)]
-struct Tasks(Arc<Mutex<Vec<AbortHandle>>>);
-
-impl Tasks {
-    fn stop(&self) {
-        for task in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
-        }
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, work: F) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.retain(|task| !task.is_finished());
-        tasks.push(tokio::spawn(work).abort_handle());
     }
 }

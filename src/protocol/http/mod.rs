@@ -9,6 +9,7 @@ mod figures;
 mod file;
 mod line;
 mod order;
+mod tasks;
 mod wire;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub(in crate::protocol) use body::Read;
 pub(in crate::protocol) use caller::{Answer, Caller};
 pub(in crate::protocol) use expect::{Expectations, text_of};
 pub use file::{Expect, HttpFile, Reuse, StatusRange, Version};
-pub(in crate::protocol) use line::{Body, Line};
+pub(in crate::protocol) use line::{Body, Line, Opening as OpenedBy};
 pub(in crate::protocol) use order::{Order, Pieces};
 
 use super::{Attempt, Check, Ip, Looking, Overrides, Problem, Protocol, head};

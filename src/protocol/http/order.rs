@@ -68,7 +68,13 @@ impl Order {
     }
 
     /// The order for a request that is put together already.
-    pub(super) fn to(url: Url, ip: Ip, method: Method, headers: &HeaderMap, body: Bytes) -> Result<Self, String> {
+    pub(in crate::protocol) fn to(
+        url: Url,
+        ip: Ip,
+        method: Method,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Self, String> {
         let https = match url.scheme() {
             "https" => true,
             "http" => false,

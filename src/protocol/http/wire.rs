@@ -33,6 +33,47 @@ pub(super) enum Stream {
 pub(super) struct Wire {
     pub(super) stream: Stream,
     pub(super) marks: Arc<Marks>,
+    /// Watched for a GOAWAY where HTTP/2 is spoken: the library says of one without an error only that all is over.
+    pub(super) frames: Option<Frames>,
+}
+
+/// Where one is in a row of HTTP/2 frames (RFC 9113 §4.1).
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    /// The head of a frame as far as it has come, and of a GOAWAY also its first eight bytes.
+    head: Vec<u8>,
+    /// Bytes of the present frame that tell nothing.
+    skip: usize,
+}
+
+impl Frames {
+    const HEAD: usize = 9;
+    const GOAWAY: u8 = 7;
+
+    /// Takes in what came; the error code of a GOAWAY in it.
+    fn see(&mut self, mut bytes: &[u8]) -> Option<u32> {
+        let mut found = None;
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let Some((&byte, rest)) = bytes.split_first() else { break };
+            self.head.push(byte);
+            bytes = rest;
+            let [a, b, c, sort, ..] = self.head[..] else { continue };
+            let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+            let wanted = if sort == Self::GOAWAY && length >= 8 { Self::HEAD + 8 } else { Self::HEAD };
+            if self.head.len() < wanted {
+                continue;
+            }
+            if let Some(code) = self.head.get(13..17).and_then(|code| <[u8; 4]>::try_from(code).ok()) {
+                found = Some(u32::from_be_bytes(code));
+            }
+            self.skip = Self::HEAD + length - wanted;
+            self.head.clear();
+        }
+        found
+    }
 }
 
 /// The two instants of the request under way. The connection may be driven by another task, hence atomic.
@@ -43,6 +84,8 @@ pub(super) struct Marks {
     written: AtomicU64,
     answered: AtomicU64,
     unflushed: AtomicBool,
+    // Error code of a GOAWAY and one; 0 until it comes.
+    farewell: AtomicU64,
     /// Woken when an instant is noted.
     pub(super) waker: AtomicWaker,
 }
@@ -54,6 +97,7 @@ impl Marks {
             written: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             unflushed: AtomicBool::new(false),
+            farewell: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         })
     }
@@ -73,6 +117,11 @@ impl Marks {
     /// When the first byte came back.
     pub(super) fn answered(&self) -> Option<Instant> {
         self.at(&self.answered)
+    }
+
+    /// With which error code the other side has said that it goes (HTTP/2).
+    pub(super) fn farewell(&self) -> Option<u32> {
+        u32::try_from(self.farewell.load(Relaxed).checked_sub(1)?).ok()
     }
 
     fn at(&self, mark: &AtomicU64) -> Option<Instant> {
@@ -105,6 +154,11 @@ impl AsyncRead for Wire {
         let before = buffer.filled().len();
         ready!(stream!(wire.stream, poll_read(cx, buffer)))?;
         if buffer.filled().len() > before {
+            if let Some(frames) = &mut wire.frames
+                && let Some(code) = frames.see(&buffer.filled()[before..])
+            {
+                wire.marks.farewell.store(u64::from(code) + 1, Relaxed);
+            }
             wire.marks.note(&wire.marks.answered);
         }
         Poll::Ready(Ok(()))
@@ -146,5 +200,27 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream!(self.get_mut().stream, poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frames;
+
+    #[test]
+    fn a_farewell_is_seen_however_the_bytes_are_cut() {
+        let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+        let goaway = b"\0\0\x0b\x07\0\0\0\0\0\0\0\0\x01\0\0\0\x0babc";
+        let ping = b"\0\0\x08\x06\0\0\0\0\0\x07\x07\x07\x07\x07\x07\x07\x07";
+        let bytes = [&settings[..], ping, goaway, ping].concat();
+        for piece in 1..bytes.len() {
+            let mut frames = Frames::default();
+            let found: Vec<u32> = bytes.chunks(piece).filter_map(|chunk| frames.see(chunk)).collect();
+            assert_eq!(found, [11], "in pieces of {piece}");
+        }
+        let mut frames = Frames::default();
+        assert_eq!(frames.see(&[&settings[..], ping].concat()), None);
+        // A GOAWAY that is too short is none.
+        assert_eq!(frames.see(b"\0\0\x01\x07\0\0\0\0\0\0"), None);
     }
 }
