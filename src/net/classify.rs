@@ -1,12 +1,16 @@
 //! Foreign errors to our words. The only file that matches on the error types of the operating system, rustls, hyper,
 //! h2 and tungstenite (below); what it says of them never repeats what a peer wrote beyond names in certificates.
 
+#[cfg(feature = "http3")]
+mod quic;
 mod websocket;
 
 use std::{error::Error as _, io};
 
 use rustls::{AlertDescription, CertificateError};
 
+#[cfg(feature = "http3")]
+pub use quic::{http3, http3_connection, quic};
 pub use websocket::{close_code, websocket};
 
 use crate::model::{Failure, Kind, Phase};

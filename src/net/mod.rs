@@ -7,6 +7,8 @@ mod connect;
 pub mod dns;
 pub mod icmp;
 mod kept;
+#[cfg(feature = "http3")]
+mod quic;
 mod resolve;
 mod socket;
 mod tls;
@@ -21,6 +23,8 @@ use std::{
 pub use certificate::Chain;
 pub use connect::connect;
 pub use kept::Kept;
+#[cfg(feature = "http3")]
+pub use quic::Quic;
 pub use resolve::{Answer, Resolver};
 pub use socket::Socket;
 pub use tls::{ClientTls, Shown, TlsMistake, TlsWishes};

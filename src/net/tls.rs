@@ -109,10 +109,7 @@ impl ClientTls {
         stream: S,
         name: ServerName<'static>,
     ) -> (Option<Shown>, Result<TlsStream<S>, Failure>) {
-        // The verifier is told nothing of the connection that it verifies for, so each connection has its own.
-        let recording = Recording::new(self.trust.clone(), self.insecure);
-        let mut config = self.config.clone();
-        config.dangerous().set_certificate_verifier(Arc::clone(&recording) as _);
+        let (recording, config) = self.recorded();
         let done = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
 
         let certificates = recording.take();
@@ -134,7 +131,15 @@ impl ClientTls {
         }
     }
 
-    fn read(&self, certificates: &[CertificateDer<'static>]) -> Arc<Chain> {
+    /// The verifier is told nothing of the connection that it verifies for, so each connection has its own.
+    pub(super) fn recorded(&self) -> (Arc<Recording>, ClientConfig) {
+        let recording = Recording::new(self.trust.clone(), self.insecure);
+        let mut config = self.config.clone();
+        config.dangerous().set_certificate_verifier(Arc::clone(&recording) as _);
+        (recording, config)
+    }
+
+    pub(super) fn read(&self, certificates: &[CertificateDer<'static>]) -> Arc<Chain> {
         let hash = self.hasher.hash_one(certificates);
         let mut last = self.read_last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
@@ -166,7 +171,7 @@ fn add_session(facts: &mut TlsFacts, session: &rustls::ClientConnection) {
 }
 
 /// Says who issued a certificate that we do not trust: the first thing that a reader asks.
-fn explain(mut failure: Failure, shown: Option<&Shown>) -> Failure {
+pub(super) fn explain(mut failure: Failure, shown: Option<&Shown>) -> Failure {
     if let (Kind::CertificateUntrusted, Some(shown)) = (failure.kind, shown) {
         if shown.chain.self_issued {
             failure.detail = "self-signed".to_owned();

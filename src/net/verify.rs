@@ -17,16 +17,23 @@ pub(super) struct Recording {
     trust: Trust,
     insecure: bool,
     shown: Mutex<Vec<CertificateDer<'static>>>,
+    refused: Mutex<Option<Error>>,
 }
 
 impl Recording {
     pub(super) fn new(trust: Trust, insecure: bool) -> Arc<Self> {
-        Arc::new(Self { trust, insecure, shown: Mutex::default() })
+        Arc::new(Self { trust, insecure, shown: Mutex::default(), refused: Mutex::default() })
     }
 
     /// The chain that the server showed, leaf first; empty when it did not get that far.
     pub(super) fn take(&self) -> Vec<CertificateDer<'static>> {
         std::mem::take(&mut *self.shown.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Why the chain was refused: QUIC hands on no more than an alert.
+    #[cfg(feature = "http3")]
+    pub(super) fn refused(&self) -> Option<Error> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -44,10 +51,14 @@ impl ServerCertVerifier for Recording {
         if self.insecure {
             return Ok(ServerCertVerified::assertion());
         }
-        match &self.trust.verifier {
+        let verified = match &self.trust.verifier {
             Some(verifier) => verifier.verify_server_cert(leaf, intermediates, name, ocsp, now),
             None => Err(rustls::CertificateError::UnknownIssuer.into()),
+        };
+        if let Err(error) = &verified {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         }
+        verified
     }
 
     fn verify_tls12_signature(

@@ -153,6 +153,6 @@ pub struct Overrides {
     pub headers: Vec<(String, String)>,
     /// `--expect-status`, as written.
     pub expect_status: Vec<String>,
-    /// `--http1.1`, `--http2`: the value of `version`.
+    /// `--http1.1`, `--http2`, `--http3`: the value of `version`.
     pub http_version: Option<&'static str>,
 }

@@ -197,12 +197,34 @@ impl Attempt {
         self.enter(Phase::Tls, "ServerHello");
         let (shown, done) = secure.tls.handshake(stream, name).await;
         self.leave();
+        self.note_shown(shown, secure);
+        done
+    }
+
+    /// Resolves and opens a QUIC connection: the handshake of transport and TLS together is [`Phase::Connect`].
+    /// `elsewhere`: the host is not the one that the options name.
+    ///
+    /// # Errors
+    /// Why there is no connection; what is wrong with the certificate, in [`Phase::Tls`].
+    #[cfg(feature = "http3")]
+    pub async fn quic(&mut self, secure: &Secure, to: &Endpoint, elsewhere: bool) -> Result<net::Quic, Failure> {
+        let addresses = self.resolve(to).await?;
+        let named = secure.server_name.clone().filter(|_| !elsewhere);
+        let name = named.map_or_else(|| server_name(&to.host), Ok);
+        let name = name.map_err(|why| Failure::new(Phase::Tls, Kind::Internal, why))?;
+        self.enter(Phase::Connect, "answer over UDP (it is blocked on the way, or nobody speaks QUIC there)");
+        let (shown, done) = secure.tls.quic(&addresses, &name, &mut self.facts.peer).await;
+        self.leave();
+        self.note_shown(shown, secure);
+        done
+    }
+
+    fn note_shown(&mut self, shown: Option<Shown>, secure: &Secure) {
         if let Some(shown) = shown {
             self.note_tls(&shown);
             self.facts.tls = Some(shown.facts);
             self.facts.degraded = self.facts.degraded.take().or_else(|| secure.judge(self));
         }
-        done
     }
 
     /// The figures of blackbox_exporter's `recordTLS…`.

@@ -17,6 +17,8 @@ mod feeds;
 mod firebase;
 mod grpc;
 mod http;
+#[cfg(feature = "http3")]
+mod http3;
 mod metrics;
 mod mqtt;
 mod probe_endpoint;

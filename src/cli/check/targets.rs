@@ -39,6 +39,9 @@ pub(in crate::cli) struct Flags {
     /// HTTP/2 alone
     #[arg(long)]
     http2: bool,
+    /// HTTP/3 alone
+    #[arg(long, conflicts_with_all = ["http1", "http2"])]
+    http3: bool,
 }
 
 /// Finds what is to be looked at.
@@ -154,9 +157,10 @@ impl Flags {
             insecure: self.insecure,
             headers,
             expect_status: self.expect_status.clone(),
-            http_version: match (self.http1, self.http2) {
-                (true, _) => Some("1.1"),
-                (_, true) => Some("2"),
+            http_version: match (self.http1, self.http2, self.http3) {
+                (true, ..) => Some("1.1"),
+                (_, true, _) => Some("2"),
+                (.., true) => Some("3"),
                 _ => None,
             },
         })

@@ -60,6 +60,17 @@ impl Asking {
             let message = format!("{} is too much, at most {BODY_LIMIT_AT_MOST} bytes are read", file.body_limit);
             return Err(Problem::at("body_limit", message));
         }
+        if file.version == Version::Http3 {
+            if cfg!(not(feature = "http3")) {
+                return Err(Problem::at("version", "this program was built without HTTP/3"));
+            }
+            if !https {
+                return Err(Problem::at("version", "HTTP/3 is spoken over TLS alone: the URL begins with https://"));
+            }
+            if file.proxy.is_some() {
+                return Err(Problem::at("version", "HTTP/3 does not go through a proxy"));
+            }
+        }
         let proxy = file.proxy.as_ref().map(|proxy| Proxy::parse(proxy, file.ip, net, &file.tls)).transpose();
         let proxy = proxy.map_err(|why| Problem::at("proxy", why))?.map(Arc::new);
         let secure = OnceLock::new();
@@ -191,6 +202,12 @@ impl Asking {
     async fn ask_afresh(&self, attempt: &mut Attempt, order: &Order) -> Result<(Line, Response<Body>), Failure> {
         let secure = if order.https { Some(self.secure(&attempt.net)?) } else { None };
         let opening = Opening { secure, http2_only: self.version == Version::Http2, proxy: self.proxy.as_ref() };
+        #[cfg(feature = "http3")]
+        if let (Version::Http3, Some(secure)) = (self.version, secure) {
+            let mut line = Line::open_quic(attempt, order, secure).await?;
+            let answer = line.send(attempt, order).await?;
+            return Ok((line, answer));
+        }
         let mut line = Line::open(attempt, order, opening).await?;
         let answer = line.send(attempt, order).await?;
         Ok((line, answer))
@@ -271,5 +288,6 @@ const fn alpn(version: Version) -> &'static [&'static str] {
         Version::Auto => &["h2", "http/1.1"],
         Version::Http1 => &["http/1.1"],
         Version::Http2 => &["h2"],
+        Version::Http3 => &["h3"],
     }
 }

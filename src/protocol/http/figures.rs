@@ -28,7 +28,15 @@ pub(super) fn of_head(attempt: &mut Attempt, https: bool, answer: &Response<Body
     note(attempt, CONTENT_LENGTH, length.unwrap_or(-1.0));
     note(attempt, REDIRECTS, f64::from(redirects));
     note(attempt, SSL, f64::from(u8::from(https)));
-    note(attempt, VERSION, if answer.version() == Version::HTTP_2 { 2.0 } else { 1.1 });
+    note(
+        attempt,
+        VERSION,
+        match answer.version() {
+            Version::HTTP_3 => 3.0,
+            Version::HTTP_2 => 2.0,
+            _ => 1.1,
+        },
+    );
     if let Some(date) = field(header::LAST_MODIFIED).and_then(expect::http_date) {
         note(attempt, LAST_MODIFIED, date.timestamp() as f64);
     }

@@ -208,6 +208,9 @@ pub enum Version {
     /// HTTP/2 alone; without TLS by prior knowledge.
     #[serde(rename = "2")]
     Http2,
+    /// HTTP/3 alone, over QUIC.
+    #[serde(rename = "3")]
+    Http3,
 }
 
 /// Which connection a request uses.

@@ -19,6 +19,8 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 
+#[cfg(feature = "http3")]
+use super::quic;
 use super::{
     order::Order,
     tasks::Tasks,
@@ -51,6 +53,9 @@ pub(in crate::protocol) struct Opening<'a> {
 pub(in crate::protocol) enum Body {
     /// Of HTTP/1.1 and 2.
     Stream(Incoming),
+    /// Of HTTP/3.
+    #[cfg(feature = "http3")]
+    Quic(Box<quic::Incoming>),
 }
 
 /// An open connection.
@@ -59,7 +64,8 @@ pub(in crate::protocol) struct Line {
     marks: Arc<Marks>,
     /// The proxy to which requests are handed as they are.
     handed_to: Option<Arc<Proxy>>,
-    socket: Socket,
+    /// Of a connection over TCP.
+    socket: Option<Socket>,
     peer: Option<std::net::SocketAddr>,
     tls: Option<TlsFacts>,
 }
@@ -68,6 +74,8 @@ enum Link {
     // Boxed: as large as everything else together, and moved when the connection is kept.
     Http1(http1::SendRequest<Full<Bytes>>, Box<Driver>),
     Http2(http2::SendRequest<Full<Bytes>>, Tasks),
+    #[cfg(feature = "http3")]
+    Quic(Box<quic::Link>),
 }
 
 /// The other half of an HTTP/1.1 connection; `None` once it has ended.
@@ -120,14 +128,31 @@ impl Line {
         let io = TokioIo::new(Wire { stream, marks: Arc::clone(&marks), frames: http2.then(Frames::default) });
         let link = if http2 { Link::http2(io).await } else { Link::http1(io).await };
         let link = link.map_err(|error| classify::http(Phase::Request, &error))?;
-        Ok(Self { link, marks, handed_to, socket, peer: attempt.facts.peer, tls: attempt.facts.tls.clone() })
+        Ok(Self {
+            link,
+            marks,
+            handed_to,
+            socket: Some(socket),
+            peer: attempt.facts.peer,
+            tls: attempt.facts.tls.clone(),
+        })
+    }
+
+    /// The same over QUIC.
+    #[cfg(feature = "http3")]
+    pub(super) async fn open_quic(attempt: &mut Attempt, order: &Order, secure: &Secure) -> Result<Self, Failure> {
+        let link = Link::Quic(Box::new(quic::Link::open(attempt, order, secure).await?));
+        let (peer, tls) = (attempt.facts.peer, attempt.facts.tls.clone());
+        Ok(Self { link, marks: Marks::new(), handed_to: None, socket: None, peer, tls })
     }
 
     /// Enters [`Phase::Request`] on a connection that was kept; `false` when it has ended meanwhile.
     pub(in crate::protocol) async fn resume(&mut self, attempt: &mut Attempt) -> bool {
         attempt.facts.peer = self.peer;
         attempt.facts.tls.clone_from(&self.tls);
-        attempt.watch(self.socket.clone());
+        if let Some(socket) = &self.socket {
+            attempt.watch(socket.clone());
+        }
         attempt.enter(Phase::Request, "chance to finish the request");
         match &mut self.link {
             Link::Http1(sender, driver) => {
@@ -144,6 +169,8 @@ impl Line {
                 ready.await && driver.0.is_some()
             }
             Link::Http2(sender, _) => sender.is_ready(),
+            #[cfg(feature = "http3")]
+            Link::Quic(link) => link.is_open(),
         }
     }
 
@@ -160,6 +187,8 @@ impl Line {
                 Some(proxy) => order.whole_request(proxy.authorization().as_ref()),
             })),
             Link::Http2(sender, _) => Either::Right(sender.send_request(order.request(true))),
+            #[cfg(feature = "http3")]
+            Link::Quic(link) => return link.send(attempt, order).await,
         };
         match self.drive(attempt, response).await {
             Ok(response) => {
@@ -197,7 +226,11 @@ impl Line {
         attempt: &mut Attempt,
         body: &mut Body,
     ) -> Result<Option<Frame<Bytes>>, Failure> {
-        let Body::Stream(body) = body;
+        let body = match body {
+            Body::Stream(body) => body,
+            #[cfg(feature = "http3")]
+            Body::Quic(body) => return Ok(quic::next(body).await?.map(Frame::data)),
+        };
         let frame = self.drive(attempt, body.frame()).await;
         frame.transpose().map_err(|error| self.broken(Phase::Transfer, &error))
     }
@@ -229,7 +262,11 @@ impl Line {
 
     /// The same outside of any attempt. Dropping the future loses nothing.
     pub(in crate::protocol) async fn read_on(&mut self, body: &mut Body) -> Result<Option<Bytes>, Failure> {
-        let Body::Stream(body) = body;
+        let body = match body {
+            Body::Stream(body) => body,
+            #[cfg(feature = "http3")]
+            Body::Quic(body) => return quic::next(body).await,
+        };
         loop {
             let mut frame = pin!(body.frame());
             let link = &mut self.link;
@@ -255,12 +292,16 @@ impl Line {
     pub(in crate::protocol) fn note(&self, attempt: &mut Attempt) {
         attempt.facts.connection = Connection::Warm;
         attempt.facts.peer = self.peer;
-        attempt.watch(self.socket.clone());
+        if let Some(socket) = &self.socket {
+            attempt.watch(socket.clone());
+        }
     }
 
     /// Has the kernel ask whether the other end is there when nothing comes.
     pub(in crate::protocol) fn keep_alive(&self) {
-        self.socket.keep_alive();
+        if let Some(socket) = &self.socket {
+            socket.keep_alive();
+        }
     }
 
     /// Whether the last request got any answer on this connection.
@@ -282,6 +323,8 @@ impl Line {
                     marks.waker.register(cx.waker());
                     false
                 }
+                #[cfg(feature = "http3")]
+                Link::Quic(_) => false,
             };
             let polled = work.as_mut().poll(cx);
             if attempt.present_phase() == Phase::Request

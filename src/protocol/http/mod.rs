@@ -9,6 +9,8 @@ mod figures;
 mod file;
 mod line;
 mod order;
+#[cfg(feature = "http3")]
+mod quic;
 mod tasks;
 mod wire;
 
@@ -104,6 +106,7 @@ impl Protocol for Http {
         file.version = match overrides.http_version {
             Some("1.1") => Version::Http1,
             Some("2") => Version::Http2,
+            Some("3") => Version::Http3,
             _ => file.version,
         };
     }

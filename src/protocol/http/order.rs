@@ -116,6 +116,17 @@ impl Order {
         form.clone().map(|()| Full::new(self.body.clone()))
     }
 
+    /// A copy for HTTP/3, which has the form of HTTP/2.
+    #[cfg(feature = "http3")]
+    pub(super) fn http3(&self) -> (Request<()>, Bytes) {
+        let mut request = self.http2.clone();
+        *request.version_mut() = http::Version::HTTP_3;
+        if !self.body.is_empty() {
+            request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(self.body.len().into());
+        }
+        (request, self.body.clone())
+    }
+
     /// A copy for a proxy that takes requests as they are: with the whole URL (RFC 9112 §3.2.2).
     pub(super) fn whole_request(&self, authorization: Option<&Secret>) -> Request<Full<Bytes>> {
         let mut request = self.request(false);
