@@ -9,7 +9,7 @@ use super::{
     noise::{GOOD, SEVERITIES},
     part::{Channel, Part, Scope},
 };
-use crate::model::{Connection, Outcome, PartyKind, Sighting, Timestamp};
+use crate::model::{Connection, Kind, Outcome, PartyKind, Sighting, Timestamp};
 
 /// Older observations say nothing about now.
 pub(super) const REACH: Duration = Duration::from_mins(20);
@@ -232,6 +232,10 @@ impl Seen {
     /// Gives the evidence of a sample to everything that covers its cell.
     fn give(&mut self, cell: usize, sample: &Sample) {
         let cell = &self.cells[cell];
+        // What was not tried, because something else is missing, says nothing of whether the vantage point can see.
+        if sample.failure.is_some_and(|(_, kind)| kind == Kind::Blocked) {
+            return;
+        }
         if !sample.is_conclusive() {
             let everything = self.regions[cell.region].everything;
             self.parts[everything].feed(Channel::Inconclusive, sample.at, true, INCONCLUSIVE);

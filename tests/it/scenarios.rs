@@ -196,9 +196,11 @@ impl Scenario {
             Some("degraded") => (Outcome::Degraded, None),
             Some("inconclusive") => (Outcome::Inconclusive, Some(Failure::new(Phase::Connect, Kind::Starved, ""))),
             Some(what) => {
-                let outcome = if what.starts_with("degraded ") { Outcome::Degraded } else { Outcome::Down };
+                let failing = if what.starts_with("degraded ") { Outcome::Degraded } else { Outcome::Down };
                 let (phase, kind) = what.trim_start_matches("degraded ").split_once(' ').expect("PHASE KIND");
-                (outcome, Some(Failure::new(word(phase), word(kind), "")))
+                let failure = Failure::new(word(phase), word(kind), "");
+                let outcome = if failure.kind == Kind::Blocked { Outcome::Inconclusive } else { failing };
+                (outcome, Some(failure))
             }
         };
         let mut phases = PhaseTimes::default();

@@ -16,6 +16,10 @@ pub(super) enum Service {
     Database,
     /// The provider's sign-in.
     Auth,
+    /// Where the partner gives out tokens.
+    PartnerToken,
+    /// The partner's devices.
+    PartnerDevices,
     /// Our own API; its deep health asks the database.
     Api,
     /// An unrelated place.
@@ -25,7 +29,15 @@ pub(super) enum Service {
 }
 
 impl Service {
-    pub(super) const ALL: [Self; 5] = [Self::Database, Self::Auth, Self::Api, Self::ControlOne, Self::ControlTwo];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Database,
+        Self::Auth,
+        Self::PartnerToken,
+        Self::PartnerDevices,
+        Self::Api,
+        Self::ControlOne,
+        Self::ControlTwo,
+    ];
 
     const fn is_provider(self) -> bool {
         matches!(self, Self::Database | Self::Auth)
@@ -49,6 +61,8 @@ pub(super) enum Fault {
     CredentialExpired,
     /// A control is down: nobody's verdict.
     ControlDown,
+    /// The partner gives out no tokens: one fault, though nothing of it can be used.
+    TokenDown,
 }
 
 /// What a server does with a connection.
@@ -65,7 +79,7 @@ pub(super) enum Behaviour {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::DatabaseErrors,
         Self::ProviderSilent,
         Self::ApiErrors,
@@ -73,6 +87,7 @@ impl Fault {
         Self::RegionOffline,
         Self::CredentialExpired,
         Self::ControlDown,
+        Self::TokenDown,
     ];
 
     /// The key that switches it, and the name that does so over HTTP.
@@ -85,6 +100,7 @@ impl Fault {
             Self::RegionOffline => ('5', "region-offline"),
             Self::CredentialExpired => ('6', "credential-expired"),
             Self::ControlDown => ('7', "control-down"),
+            Self::TokenDown => ('8', "token-down"),
         }
     }
 
@@ -98,6 +114,7 @@ impl Fault {
             Self::RegionOffline => "asia reaches nothing at all",
             Self::CredentialExpired => "Firelike refuses our credential (401)",
             Self::ControlDown => "one control is down",
+            Self::TokenDown => "the partner's token endpoint answers 503, its devices live",
         }
     }
 
@@ -111,6 +128,7 @@ impl Fault {
             Self::RegionOffline => far.then_some(Behaviour::Silent),
             Self::CredentialExpired => (service == Service::Database).then_some(Behaviour::Status(401)),
             Self::ControlDown => (service == Service::ControlOne).then_some(Behaviour::Status(500)),
+            Self::TokenDown => (service == Service::PartnerToken).then_some(Behaviour::Status(503)),
         }
     }
 }

@@ -10,7 +10,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::faults::{Behaviour, Fault, REGIONS, Service, Switches, distance};
+use super::{
+    faults::{Behaviour, Fault, REGIONS, Service, Switches, distance},
+    partner::{self, Lamp},
+};
 
 /// A request larger than this is not one of ours.
 const REQUEST_LIMIT: usize = 64 * 1024;
@@ -62,9 +65,10 @@ pub(super) async fn start(
     let database = addresses.of(Service::Database, REGIONS[0]);
     for (service, region, listener) in listeners {
         let switches = Arc::clone(switches);
+        let lamp = Arc::new(Lamp::default());
         tokio::spawn(accept(listener, move |stream| {
-            let switches = Arc::clone(&switches);
-            async move { serve(stream, service, region, &switches, database).await }
+            let (switches, lamp) = (Arc::clone(&switches), Arc::clone(&lamp));
+            async move { serve(stream, service, region, &switches, (database, &lamp)).await }
         }));
     }
     tokio::spawn(accept(slack, move |stream| {
@@ -101,7 +105,7 @@ async fn serve(
     service: Service,
     region: &'static str,
     switches: &Switches,
-    database: SocketAddr,
+    (database, lamp): (SocketAddr, &Lamp),
 ) -> io::Result<()> {
     match switches.behaviour(service, region) {
         Behaviour::Silent => {
@@ -116,20 +120,21 @@ async fn serve(
     }
     let request = read_request(&mut stream).await?;
     tokio::time::sleep(distance(region)).await;
+    let own = |(status, body): (u16, &str)| (status, body.to_owned());
     let (status, body) = match (switches.behaviour(service, region), service) {
-        (Behaviour::Status(status), _) => (status, r#"{"error":"broken on purpose"}"#),
-        (_, Service::Database) => (200, r#"{"usoryou":true}"#),
-        (_, Service::Auth) => (400, r#"{"error":{"code":400,"message":"MISSING_PASSWORD"}}"#),
-        (_, Service::Api) if request.path == "/health/deep" => {
-            if asks(database).await {
-                (200, r#"{"database":"ok"}"#)
-            } else {
-                (502, r#"{"database":"unreachable"}"#)
-            }
-        }
-        (_, Service::Api | Service::ControlOne | Service::ControlTwo) => (200, r#"{"ok":true}"#),
+        (Behaviour::Status(status), _) => own((status, r#"{"error":"broken on purpose"}"#)),
+        (_, Service::Database) => own((200, r#"{"usoryou":true}"#)),
+        (_, Service::Auth) => own((400, r#"{"error":{"code":400,"message":"MISSING_PASSWORD"}}"#)),
+        (_, Service::PartnerToken) => partner::token(),
+        (_, Service::PartnerDevices) => partner::devices(lamp, &request.method, &request.path, &request.authorization),
+        (_, Service::Api) if request.path == "/health/deep" => own(if asks(database).await {
+            (200, r#"{"database":"ok"}"#)
+        } else {
+            (502, r#"{"database":"unreachable"}"#)
+        }),
+        (_, Service::Api | Service::ControlOne | Service::ControlTwo) => own((200, r#"{"ok":true}"#)),
     };
-    respond(&mut stream, status, body).await
+    respond(&mut stream, status, &body).await
 }
 
 /// What our API does for its deep health: it really asks the database.
@@ -189,6 +194,7 @@ async fn switch(mut stream: TcpStream, switches: &Switches) -> io::Result<()> {
 struct Request {
     method: String,
     path: String,
+    authorization: String,
     body: Vec<u8>,
 }
 
@@ -202,19 +208,18 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
         read_more(stream, &mut bytes).await?;
     };
     let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
-    let length = text
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse::<usize>().ok())
-        .unwrap_or(0)
-        .min(REQUEST_LIMIT);
+    let header = |wanted: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map_or("", |(_, value)| value.trim())
+    };
+    let length = header("content-length").parse::<usize>().unwrap_or(0).min(REQUEST_LIMIT);
+    let authorization = header("authorization").to_owned();
     while bytes.len() < head + length {
         read_more(stream, &mut bytes).await?;
     }
     let mut words = text.split(' ');
     let mut word = || words.next().unwrap_or_default().to_owned();
-    Ok(Request { method: word(), path: word(), body: bytes.split_off(head) })
+    Ok(Request { method: word(), path: word(), authorization, body: bytes.split_off(head) })
 }
 
 async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {

@@ -123,6 +123,8 @@ fn plan(addresses: &servers::Addresses, region: &str, net: &Arc<Net>) -> Result<
         .replace("REGION", region)
         .replace("DATABASE_URL", &url(Service::Database, "/.json?shallow=true"))
         .replace("AUTH_URL", &url(Service::Auth, "/v1/accounts:signInWithPassword"))
+        .replace("PARTNER_TOKEN_URL", &url(Service::PartnerToken, "/token"))
+        .replace("PARTNER_URL", &url(Service::PartnerDevices, ""))
         .replace("API_SHALLOW_URL", &url(Service::Api, "/health/shallow"))
         .replace("API_DEEP_URL", &url(Service::Api, "/health/deep"))
         .replace("CONTROL_ONE_URL", &url(Service::ControlOne, "/"))
