@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny unit docs bench bench-alerting simulate clean
+.PHONY: run demo test setup peers fmt lint deny unit docs bench bench-alerting bench-delivery simulate clean
 
 CARGO ?= cargo
 
@@ -40,6 +40,11 @@ bench:
 # From a fault to the message, beside Prometheus, blackbox_exporter and Alertmanager (10 minutes to run).
 bench-alerting:
 	./bench/alerting
+
+# How true delivery times are, beside a server that logs when it received and sent (4 seconds to run). On a machine that has
+# other work to do: chrt -f 50 make bench-delivery.
+bench-delivery:
+	$(CARGO) test --locked --test it -- --ignored --nocapture --exact mqtt::timing::delivery_times_are_true_to_a_millisecond
 
 # The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
 WITH ?=

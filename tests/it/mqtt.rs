@@ -611,3 +611,95 @@ mod peers {
         assert!(text.contains("DOWN first byte: credential refused") || text.contains("unauthorized"), "{text}");
     }
 }
+
+/// How true the figures are: beside a server that logs when it received and when it sent. `make bench-delivery`.
+mod timing {
+    use std::{
+        io::{Read as _, Write as _},
+        sync::Mutex,
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::support::say;
+
+    const MESSAGES: usize = 500;
+
+    /// A server in a thread of its own: it keeps each message for a while, and logs for how long it had it. Beside each it
+    /// sends one of another region, written at the very instant at which it is sent.
+    fn logging() -> (u16, Arc<Mutex<Vec<Duration>>>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let log = Arc::new(Mutex::new(vec![]));
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            let mut number = 0_u64;
+            loop {
+                let mut head = [0; 2];
+                if stream.read_exact(&mut head).is_err() {
+                    return;
+                }
+                let mut length = usize::from(head[1] & 0x7f);
+                if head[1] & 0x80 != 0 {
+                    let mut more = [0];
+                    stream.read_exact(&mut more).unwrap();
+                    length |= usize::from(more[0]) << 7;
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).unwrap();
+                let received = Instant::now();
+                let asked = Asked { sort: head[0] >> 4, body, five: false };
+                let Answer::Bytes(mut bytes) = ordinary(&asked) else { return };
+                if asked.sort == 3 {
+                    number += 1;
+                    std::thread::sleep(Duration::from_micros(number * 7919 % 9000));
+                    let at = chrono::Utc::now().timestamp_micros();
+                    let text = format!(r#"{{"usoryou":1,"region":"far","node":"n","run":1,"n":{number},"at":{at}}}"#);
+                    let other = message(&[b"\0\x01t\0\x09", text.as_bytes()].concat());
+                    bytes = [other, bytes].concat();
+                    kept.lock().unwrap().push(received.elapsed());
+                }
+                if stream.write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        });
+        (port, log)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    #[ignore = "a measurement, wants a machine that does nothing else"]
+    async fn delivery_times_are_true_to_a_millisecond() {
+        let (port, log) = logging();
+        let file = json!({"mqtt": {"url": format!("mqtt://127.0.0.1:{port}"), "topic": "t", "round_trip": true}});
+        let mut open = Open::new(&net(&[]), file, here()).await.unwrap();
+        let (mut own, mut far) = (vec![], vec![]);
+        for _ in 0..MESSAGES {
+            let attempt = open.ping().await.unwrap();
+            for one in &attempt.facts.arrivals {
+                if &*one.writer_region == "far" {
+                    far.push(one.seconds.unwrap())
+                } else {
+                    own.push(one.seconds.unwrap())
+                }
+            }
+        }
+        let held: Vec<f64> = log.lock().unwrap().iter().skip(1).map(Duration::as_secs_f64).collect();
+        assert_eq!((own.len(), far.len(), held.len()), (MESSAGES, MESSAGES, MESSAGES));
+        let errors = own.iter().zip(&held).map(|(told, truth)| (told - truth).abs()).collect();
+        // What the other region wrote was under way for as long as loopback takes.
+        for (what, errors) in [("own messages", errors), ("messages of another region", far)] {
+            let (half, most, worst) = percentiles(errors);
+            say(&format!("{what}: error p50 {half:.0} us, p99 {most:.0} us, worst {worst:.0} us of {MESSAGES}"));
+            assert!(most < 1000.0, "{what}: p99 {most} us");
+        }
+    }
+
+    fn percentiles(mut errors: Vec<f64>) -> (f64, f64, f64) {
+        errors.sort_by(f64::total_cmp);
+        let at = |share: f64| errors[((errors.len() - 1) as f64 * share) as usize] * 1e6;
+        (at(0.5), at(0.99), at(1.0))
+    }
+}
