@@ -149,7 +149,9 @@ pub fn goaway(phase: Phase, code: u32) -> Failure {
     Failure::new(phase, Kind::ClosedEarly, format!("HTTP/2 GOAWAY: {reason}"))
 }
 
-fn http2(phase: Phase, error: &h2::Error) -> Failure {
+/// An error of an HTTP/2 connection or stream.
+#[must_use]
+pub fn http2(phase: Phase, error: &h2::Error) -> Failure {
     if let Some(error) = error.get_io() {
         return io(phase, error);
     }

@@ -232,6 +232,7 @@ mod dns;
 mod firebase;
 mod firebase_auth;
 mod firebase_messaging;
+mod firebase_realtime;
 mod firebase_storage;
 mod firestore;
 mod grpc;
@@ -254,6 +255,7 @@ protocols! {
     icmp => icmp::Icmp,
     websocket => websocket::Websocket,
     sse => sse::Sse,
+    firebase_realtime => firebase_realtime::FirebaseRealtime,
     firestore => firestore::Firestore,
     firebase_auth => firebase_auth::FirebaseAuth,
     firebase_messaging => firebase_messaging::FirebaseMessaging,

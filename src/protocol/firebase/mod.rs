@@ -8,7 +8,7 @@ mod place;
 mod service_account;
 
 pub(super) use answer::{is_alive, is_success, judge};
-pub(super) use credential::{AuthFile, Credential, SIGN_IN, sign_in, taken};
+pub(super) use credential::{AuthFile, Credential, SIGN_IN, Token, sign_in, taken};
 pub(super) use place::{Place, at, emulator, named, or_public, segments};
 use service_account::ServiceAccount;
 

@@ -78,8 +78,33 @@ impl Caller {
 
     /// Asks on a fresh connection and reads the answer to its end.
     pub(in crate::protocol) async fn ask(&self, attempt: &mut Attempt, order: &Order) -> Result<Answer, Failure> {
-        let (mut line, head, _) = self.open(attempt, order).await?;
+        self.ask_and_keep(attempt, order).await.map(|(_, answer)| answer)
+    }
+
+    /// The same, and the connection to ask more on, unless redirects have led elsewhere.
+    pub(in crate::protocol) async fn ask_and_keep(
+        &self,
+        attempt: &mut Attempt,
+        order: &Order,
+    ) -> Result<(Option<Line>, Answer), Failure> {
+        let (mut line, head, redirected) = self.open(attempt, order).await?;
         let answer = self.read(attempt, &mut line, head).await;
+        attempt.leave();
+        let answer = answer?;
+        Ok((Some(line).filter(|_| redirected.is_none() && answer.complete), answer))
+    }
+
+    /// Asks once more, on the connection that was kept if there is one.
+    pub(in crate::protocol) async fn again(
+        &self,
+        attempt: &mut Attempt,
+        line: &mut Option<Line>,
+        order: &Order,
+    ) -> Result<Answer, Failure> {
+        let Some(line) = line else { return self.ask(attempt, order).await };
+        attempt.enter(Phase::Request, "chance to finish the request");
+        let head = self.send(attempt, line, order).await?;
+        let answer = self.read(attempt, line, head).await;
         attempt.leave();
         answer
     }

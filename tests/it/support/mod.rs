@@ -13,6 +13,7 @@ pub mod pages;
 pub mod peers;
 pub mod plain;
 pub mod program;
+pub mod realtime;
 pub mod receiver;
 pub mod site;
 pub mod slack;
