@@ -15,6 +15,9 @@ mod dns_icmp;
 mod docs;
 mod feeds;
 mod firebase;
+mod firebase_peers;
+mod firebase_realtime;
+mod firestore;
 mod grpc;
 mod http;
 #[cfg(feature = "http3")]

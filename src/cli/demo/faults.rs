@@ -14,6 +14,8 @@ pub(super) const REGIONS: [&str; 3] = ["eu-west", "us-east", "asia"];
 pub(super) enum Service {
     /// The provider's database.
     Database,
+    /// Its live connections, which come in by the same door.
+    Live,
     /// The provider's sign-in.
     Auth,
     /// Where the partner gives out tokens.
@@ -29,6 +31,7 @@ pub(super) enum Service {
 }
 
 impl Service {
+    /// Those with a door of their own.
     pub(super) const ALL: [Self; 7] = [
         Self::Database,
         Self::Auth,
@@ -40,7 +43,25 @@ impl Service {
     ];
 
     const fn is_provider(self) -> bool {
-        matches!(self, Self::Database | Self::Auth)
+        self.is_database() || matches!(self, Self::Auth)
+    }
+
+    const fn is_database(self) -> bool {
+        matches!(self, Self::Database | Self::Live)
+    }
+
+    /// What it is called over HTTP.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Live => "live",
+            Self::Auth => "auth",
+            Self::PartnerToken => "partner-token",
+            Self::PartnerDevices => "partner-devices",
+            Self::Api => "api",
+            Self::ControlOne => "control-one",
+            Self::ControlTwo => "control-two",
+        }
     }
 }
 
@@ -63,6 +84,8 @@ pub(super) enum Fault {
     ControlDown,
     /// The partner gives out no tokens: one fault, though nothing of it can be used.
     TokenDown,
+    /// The database takes no live connections, and ends those that stand; all else of it works.
+    LiveDown,
 }
 
 /// What a server does with a connection.
@@ -79,7 +102,7 @@ pub(super) enum Behaviour {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::DatabaseErrors,
         Self::ProviderSilent,
         Self::ApiErrors,
@@ -88,6 +111,7 @@ impl Fault {
         Self::CredentialExpired,
         Self::ControlDown,
         Self::TokenDown,
+        Self::LiveDown,
     ];
 
     /// The key that switches it, and the name that does so over HTTP.
@@ -101,6 +125,7 @@ impl Fault {
             Self::CredentialExpired => ('6', "credential-expired"),
             Self::ControlDown => ('7', "control-down"),
             Self::TokenDown => ('8', "token-down"),
+            Self::LiveDown => ('9', "websocket-down"),
         }
     }
 
@@ -115,18 +140,20 @@ impl Fault {
             Self::CredentialExpired => "Firelike refuses our credential (401)",
             Self::ControlDown => "one control is down",
             Self::TokenDown => "the partner's token endpoint answers 503, its devices live",
+            Self::LiveDown => "Firelike's database takes no WebSockets, its REST works",
         }
     }
 
     fn behaviour(self, service: Service, region: &str) -> Option<Behaviour> {
         let far = region == REGIONS[2];
         match self {
-            Self::DatabaseErrors => (service == Service::Database).then_some(Behaviour::Status(503)),
+            Self::DatabaseErrors => service.is_database().then_some(Behaviour::Status(503)),
             Self::ProviderSilent => service.is_provider().then_some(Behaviour::Silent),
             Self::ApiErrors => (service == Service::Api).then_some(Behaviour::Status(500)),
             Self::PathBroken => (far && service.is_provider()).then_some(Behaviour::Reset),
             Self::RegionOffline => far.then_some(Behaviour::Silent),
-            Self::CredentialExpired => (service == Service::Database).then_some(Behaviour::Status(401)),
+            Self::CredentialExpired => service.is_database().then_some(Behaviour::Status(401)),
+            Self::LiveDown => (service == Service::Live).then_some(Behaviour::Status(503)),
             Self::ControlDown => (service == Service::ControlOne).then_some(Behaviour::Status(500)),
             Self::TokenDown => (service == Service::PartnerToken).then_some(Behaviour::Status(503)),
         }

@@ -1,6 +1,7 @@
 //! `usoryou demo`: the simulated world on a terminal (keys, a screen that redraws) or, in a pipe, a line for every change.
 
 mod faults;
+mod firelike;
 mod partner;
 mod screen;
 mod servers;

@@ -12,6 +12,7 @@ use tokio::{
 
 use super::{
     faults::{Behaviour, Fault, REGIONS, Service, Switches, distance},
+    firelike::{self, Firelike},
     partner::{self, Lamp},
 };
 
@@ -39,6 +40,16 @@ impl Addresses {
     }
 }
 
+impl Addresses {
+    /// Where each service listens for each region, as JSON.
+    fn places(&self) -> String {
+        let places = self.services.iter().map(|((service, region), address)| {
+            serde_json::json!({"service": service.name(), "region": region, "url": format!("http://{address}")})
+        });
+        serde_json::json!({ "places": places.collect::<Vec<_>>() }).to_string() + "\n"
+    }
+}
+
 /// Starts all servers. `said` gets the text of every message that the simulated Slack takes.
 ///
 /// # Errors
@@ -63,12 +74,13 @@ pub(super) async fn start(
 
     // Our own API stands in the first region and reaches the provider from there.
     let database = addresses.of(Service::Database, REGIONS[0]);
+    let world = Arc::new(Firelike::new(Arc::clone(switches)));
     for (service, region, listener) in listeners {
-        let switches = Arc::clone(switches);
+        let (switches, world) = (Arc::clone(switches), Arc::clone(&world));
         let lamp = Arc::new(Lamp::default());
         tokio::spawn(accept(listener, move |stream| {
-            let (switches, lamp) = (Arc::clone(&switches), Arc::clone(&lamp));
-            async move { serve(stream, service, region, &switches, (database, &lamp)).await }
+            let (switches, world, lamp) = (Arc::clone(&switches), Arc::clone(&world), Arc::clone(&lamp));
+            async move { serve(stream, service, region, &switches, (&world, database, &lamp)).await }
         }));
     }
     tokio::spawn(accept(slack, move |stream| {
@@ -76,9 +88,10 @@ pub(super) async fn start(
         async move { take_message(stream, said).await }
     }));
     let switches = Arc::clone(switches);
+    let places: Arc<str> = addresses.places().into();
     tokio::spawn(accept(board, move |stream| {
-        let switches = Arc::clone(&switches);
-        async move { switch(stream, &switches).await }
+        let (switches, places) = (Arc::clone(&switches), Arc::clone(&places));
+        async move { switch(stream, &switches, &places).await }
     }));
     Ok(addresses)
 }
@@ -105,7 +118,7 @@ async fn serve(
     service: Service,
     region: &'static str,
     switches: &Switches,
-    (database, lamp): (SocketAddr, &Lamp),
+    (world, database, lamp): (&Arc<Firelike>, SocketAddr, &Lamp),
 ) -> io::Result<()> {
     match switches.behaviour(service, region) {
         Behaviour::Silent => {
@@ -121,12 +134,17 @@ async fn serve(
     let request = read_request(&mut stream).await?;
     tokio::time::sleep(distance(region)).await;
     let own = |(status, body): (u16, &str)| (status, body.to_owned());
-    let (status, body) = match (switches.behaviour(service, region), service) {
+    let behaviour = switches.behaviour(service, region);
+    // What becomes of a live connection is decided where it is taken.
+    let behaviour = if request.path.starts_with("/.ws") { Behaviour::Serve } else { behaviour };
+    let (status, body) = match (behaviour, service) {
         (Behaviour::Status(status), _) => own((status, r#"{"error":"broken on purpose"}"#)),
-        (_, Service::Database) => own((200, r#"{"usoryou":true}"#)),
+        (_, Service::Database | Service::Live) => return firelike::serve(stream, request, world, region).await,
         (_, Service::Auth) => own((400, r#"{"error":{"code":400,"message":"MISSING_PASSWORD"}}"#)),
         (_, Service::PartnerToken) => partner::token(),
-        (_, Service::PartnerDevices) => partner::devices(lamp, &request.method, &request.path, &request.authorization),
+        (_, Service::PartnerDevices) => {
+            partner::devices(lamp, &request.method, &request.path, request.header("authorization").unwrap_or_default())
+        }
         (_, Service::Api) if request.path == "/health/deep" => own(if asks(database).await {
             (200, r#"{"database":"ok"}"#)
         } else {
@@ -164,9 +182,12 @@ async fn take_message(mut stream: TcpStream, said: mpsc::Sender<String>) -> io::
     }
 }
 
-/// `GET /faults`, `PUT /faults/NAME`, `DELETE /faults/NAME`, `DELETE /faults`.
-async fn switch(mut stream: TcpStream, switches: &Switches) -> io::Result<()> {
+/// `GET /places`, `GET /faults`, `PUT /faults/NAME`, `DELETE /faults/NAME`, `DELETE /faults`.
+async fn switch(mut stream: TcpStream, switches: &Switches, places: &str) -> io::Result<()> {
     let request = read_request(&mut stream).await?;
+    if (request.method.as_str(), request.path.as_str()) == ("GET", "/places") {
+        return respond(&mut stream, 200, places).await;
+    }
     let name = request.path.strip_prefix("/faults").map(|rest| rest.trim_matches('/'));
     let status = match (request.method.as_str(), name, name.map(str::parse::<Fault>)) {
         ("GET", Some(""), _) => 200,
@@ -191,11 +212,20 @@ async fn switch(mut stream: TcpStream, switches: &Switches) -> io::Result<()> {
     respond(&mut stream, status, &(serde_json::json!({ "faults": faults }).to_string() + "\n")).await
 }
 
-struct Request {
-    method: String,
-    path: String,
-    authorization: String,
-    body: Vec<u8>,
+/// A request, read to its end.
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Request {
+    /// The value of a header.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(':'));
+        fields.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
 }
 
 /// Reads one HTTP/1.1 request with a Content-Length body: all that the clients of this world send.
@@ -213,13 +243,13 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Request> {
         fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map_or("", |(_, value)| value.trim())
     };
     let length = header("content-length").parse::<usize>().unwrap_or(0).min(REQUEST_LIMIT);
-    let authorization = header("authorization").to_owned();
     while bytes.len() < head + length {
         read_more(stream, &mut bytes).await?;
     }
     let mut words = text.split(' ');
     let mut word = || words.next().unwrap_or_default().to_owned();
-    Ok(Request { method: word(), path: word(), authorization, body: bytes.split_off(head) })
+    let (method, path) = (word(), word());
+    Ok(Request { method, path, head: text, body: bytes.split_off(head) })
 }
 
 async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
@@ -232,7 +262,7 @@ async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()
     Ok(())
 }
 
-async fn respond(stream: &mut TcpStream, status: u16, body: &str) -> io::Result<()> {
+pub(super) async fn respond(stream: &mut TcpStream, status: u16, body: &str) -> io::Result<()> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",

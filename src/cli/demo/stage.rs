@@ -122,6 +122,7 @@ fn plan(addresses: &servers::Addresses, region: &str, net: &Arc<Net>) -> Result<
     let text = include_str!("world.yaml")
         .replace("REGION", region)
         .replace("DATABASE_URL", &url(Service::Database, "/.json?shallow=true"))
+        .replace("LIVE_URL", &url(Service::Database, "/?ns=firelike"))
         .replace("AUTH_URL", &url(Service::Auth, "/v1/accounts:signInWithPassword"))
         .replace("PARTNER_TOKEN_URL", &url(Service::PartnerToken, "/token"))
         .replace("PARTNER_URL", &url(Service::PartnerDevices, ""))
