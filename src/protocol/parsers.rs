@@ -5,7 +5,8 @@
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const PARSERS: &[Parser] = &[("mqtt", mqtt), ("delivery", delivery), ("grpc", grpc)];
+pub const PARSERS: &[Parser] =
+    &[("mqtt", mqtt), ("delivery", delivery), ("grpc", grpc), ("realtime", realtime), ("firestore", firestore)];
 
 /// Packets of MQTT, in both versions.
 pub fn mqtt(bytes: &[u8]) {
@@ -15,6 +16,16 @@ pub fn mqtt(bytes: &[u8]) {
 /// Answers about health.
 pub fn grpc(bytes: &[u8]) {
     super::grpc::parse(bytes);
+}
+
+/// Frames of a Realtime Database, a line each, and the script with which long polling starts.
+pub fn realtime(bytes: &[u8]) {
+    super::firebase_realtime::parse(bytes);
+}
+
+/// What a listener of Firestore is told.
+pub fn firestore(bytes: &[u8]) {
+    super::firestore::parse(bytes);
 }
 
 /// Messages of a `round_trip`.

@@ -252,3 +252,17 @@ impl Session for Held {
         Box::pin(self.talk.close())
     }
 }
+
+/// Takes bytes for frames, a line each, and for a script.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parse(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = script::read(&text);
+    let mut frames = frames::Frames::default();
+    for line in text.lines() {
+        let Ok(whole) = frames.push(line) else { return };
+        if let Some(message) = whole {
+            let _ = words::Said::read(&message);
+        }
+    }
+}

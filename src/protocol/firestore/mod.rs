@@ -286,3 +286,13 @@ impl Protocol for Firestore {
         file.tls.insecure |= overrides.insecure;
     }
 }
+
+/// Takes bytes for what comes on a call that listens.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parse(bytes: &[u8]) {
+    let mut frames = message::Frames::default();
+    frames.push(bytes);
+    while let Ok(Some(message)) = frames.next() {
+        let _ = message::heard(&message);
+    }
+}
