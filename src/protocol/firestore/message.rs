@@ -279,7 +279,7 @@ mod tests {
         let request = listen("db", &Target::Document("d/x"));
         assert_eq!(&request[..], b"\0\0\0\0\x0f\x0a\x02db\x12\x09\x1a\x05\x12\x03d/x\x28\x01");
         let request = listen("db", &Target::Collection("r", "c"));
-        assert_eq!(&request[..], b"\0\0\0\0\x12\x0a\x02db\x12\x0c\x12\x08\x0a\x01r\x12\x03\x12\x01c\x28\x01");
+        assert_eq!(&request[..], b"\0\0\0\0\x14\x0a\x02db\x12\x0e\x12\x0a\x0a\x01r\x12\x05\x12\x03\x12\x01c\x28\x01");
         assert_eq!(&commit("db", "n", None)[..], b"\0\0\0\0\x09\x0a\x02db\x12\x03\x12\x01n");
     }
 
