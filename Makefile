@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny unit docs bench bench-alerting bench-delivery simulate clean
+.PHONY: run demo test setup peers fmt lint deny unit docs bench bench-alerting bench-delivery bench-sessions simulate clean
 
 CARGO ?= cargo
 
@@ -45,6 +45,10 @@ bench-alerting:
 # other work to do: chrt -f 50 make bench-delivery.
 bench-delivery:
 	$(CARGO) test --locked --test it -- --ignored --nocapture --exact mqtt::timing::delivery_times_are_true_to_a_millisecond
+
+# The figures of docs/SESSIONS.md: thousands of sessions held, asked, lost and back (8 minutes to build, 10 to run).
+bench-sessions:
+	./bench/sessions
 
 # The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
 WITH ?=

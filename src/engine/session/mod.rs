@@ -4,6 +4,7 @@
 
 mod ages;
 mod seat;
+mod telling;
 
 use std::{
     collections::hash_map::RandomState,
@@ -24,11 +25,12 @@ use super::{Due, Observer, Seen, lane::Crew, observe::Step};
 use crate::{
     config::Probe,
     metrics::SessionSeries,
-    model::{Dropped, Failure, Kind, Observation, Outcome, Phase, SessionFacts, observation_id},
+    model::{Dropped, Failure, Kind, Outcome, Phase, SessionFacts},
     protocol::{End, Hold, Session},
 };
 use ages::Ages;
 use seat::Ask;
+use telling::{Untold, with_arrivals_of};
 
 /// No wait between two tries to come back is longer, whatever a client of the protocol would do: a server that returns
 /// has all of its sessions back within ten seconds.
@@ -39,8 +41,6 @@ const FIRST_SPREAD: Duration = Duration::from_millis(300);
 pub(super) const AT_ONCE: usize = 64;
 /// A target that asks us to wait longer than this is asked again all the same.
 const QUIET_AT_MOST: Duration = Duration::from_secs(3600);
-/// What is kept of messages for a round that does not come.
-const ARRIVALS_AT_MOST: usize = 1000;
 /// An end in order takes no longer.
 pub(super) const PARTING: Duration = Duration::from_secs(1);
 
@@ -55,19 +55,6 @@ pub(super) struct Keeper {
     ages: Ages,
     /// Not told yet in any round.
     untold: Untold,
-}
-
-/// What has happened since the round before.
-#[derive(Default)]
-struct Untold {
-    /// The session was opened again.
-    opened: Option<Box<Seen>>,
-    /// How long that took.
-    took: Option<Duration>,
-    /// The last end that was not ours.
-    dropped: Option<Dropped>,
-    /// The same in words, when it was not to be expected.
-    bad: Option<Failure>,
 }
 
 /// Where a session stands.
@@ -292,43 +279,6 @@ impl Keeper {
         State::Down { since: now, next: now, tries: 0, last: None }
     }
 
-    /// What has happened since the round before, as observations of this one.
-    fn take_untold(&mut self, due: Due) -> Vec<Seen> {
-        let Untold { opened, took, dropped, bad } = std::mem::take(&mut self.untold);
-        let Some(mut seen) = opened else { return Vec::new() };
-        self.restamp(&mut seen.observation, due);
-        if let Some(failure) = bad
-            && seen.observation.outcome == Outcome::Up
-        {
-            seen.observation.outcome = Outcome::Degraded;
-            let age = dropped.as_ref().map_or(0.0, |dropped| dropped.age);
-            let detail = format!("the session ended after {age:.0} s: {}", failure.detail);
-            seen.observation.failure = Some(Failure { detail, ..failure });
-        }
-        let reconnected = took.map(|took| took.as_secs_f64());
-        seen.observation.session = Some(SessionFacts { age: Some(0.0), reconnected, dropped });
-        vec![*seen]
-    }
-
-    /// A try that failed, as the observation of a round.
-    fn as_round(&mut self, last: &mut Seen, due: Due) -> Vec<Seen> {
-        self.untold.bad = None;
-        let mut seen = last.clone();
-        // What became of messages is told once.
-        last.observation.arrivals.clear();
-        self.restamp(&mut seen.observation, due);
-        seen.observation.session =
-            Some(SessionFacts { dropped: self.untold.dropped.take(), ..SessionFacts::default() });
-        vec![seen]
-    }
-
-    fn restamp(&self, seen: &mut Observation, due: Due) {
-        let turns = due.generation * TURNS;
-        let Some(crew) = &self.crew else { return };
-        seen.id = observation_id(&self.probe.name, &crew.observer.vantage, due.round, turns);
-        (seen.round, seen.scheduled_at) = (due.round, due.scheduled_at);
-    }
-
     fn tell(&self, ask: Ask, told: Vec<Seen>) {
         // Nobody waits any more only when the process stops.
         let _ = ask.answer.send(told);
@@ -354,17 +304,6 @@ impl From<Down> for State {
 enum Next {
     Round(Option<Ask>),
     End(End),
-}
-
-/// What became of messages during tries that no round has told of.
-fn with_arrivals_of(before: Option<Box<Seen>>, mut seen: Seen) -> Seen {
-    if let Some(before) = before {
-        let mut arrivals = before.observation.arrivals;
-        arrivals.append(&mut seen.observation.arrivals);
-        arrivals.truncate(ARRIVALS_AT_MOST);
-        seen.observation.arrivals = arrivals;
-    }
-    seen
 }
 
 /// How the session ends, a fault of our own in watching it included.

@@ -1,6 +1,8 @@
 //! One HTTP connection: opened, used for a request, perhaps kept. HTTP/1.1 is driven by whoever waits for the answer;
 //! HTTP/2 has tasks of its own, which end with the connection.
 
+mod held;
+
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -27,7 +29,7 @@ use super::{
     wire::{Frames, Marks, Stream, Wire},
 };
 use crate::{
-    model::{Connection, Failure, Kind, Phase, TlsFacts},
+    model::{Failure, Kind, Phase, TlsFacts},
     net::{Socket, classify},
     protocol::{Attempt, End, Proxy, Secure, proxy::refused_by_proxy},
 };
@@ -257,50 +259,6 @@ impl Line {
             // Without an error: it closes in order, as servers do that limit the age of connections.
             Some(code) => End { failure: classify::goaway(phase, code), on_purpose: code == 0 },
             None => End { failure, on_purpose: false },
-        }
-    }
-
-    /// The same outside of any attempt. Dropping the future loses nothing.
-    pub(in crate::protocol) async fn read_on(&mut self, body: &mut Body) -> Result<Option<Bytes>, Failure> {
-        let body = match body {
-            Body::Stream(body) => body,
-            #[cfg(feature = "http3")]
-            Body::Quic(body) => return quic::next(body).await,
-        };
-        loop {
-            let mut frame = pin!(body.frame());
-            let link = &mut self.link;
-            let read = poll_fn(|cx| {
-                if let Link::Http1(_, driver) = link {
-                    driver.poll(cx);
-                }
-                frame.as_mut().poll(cx)
-            });
-            match read.await {
-                None => return Ok(None),
-                Some(Ok(frame)) => {
-                    if let Ok(piece) = frame.into_data() {
-                        return Ok(Some(piece));
-                    }
-                }
-                Some(Err(error)) => return Err(classify::http(Phase::Transfer, &error)),
-            }
-        }
-    }
-
-    /// Notes in an attempt which connection it is on: one that was open already.
-    pub(in crate::protocol) fn note(&self, attempt: &mut Attempt) {
-        attempt.facts.connection = Connection::Warm;
-        attempt.facts.peer = self.peer;
-        if let Some(socket) = &self.socket {
-            attempt.watch(socket.clone());
-        }
-    }
-
-    /// Has the kernel ask whether the other end is there when nothing comes.
-    pub(in crate::protocol) fn keep_alive(&self) {
-        if let Some(socket) = &self.socket {
-            socket.keep_alive();
         }
     }
 

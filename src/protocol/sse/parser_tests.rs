@@ -1,3 +1,5 @@
+//! The event stream format against its specification, a corpus and arbitrary bytes.
+
 use proptest::prelude::*;
 
 use super::*;
