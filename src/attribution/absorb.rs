@@ -57,6 +57,8 @@ pub(super) struct Region {
     pub(super) changed: Option<Changed>,
     /// The change that has been found to be at fault.
     pub(super) guilty: Option<Changed>,
+    /// When it was last found at fault with evidence enough to tell.
+    pub(super) blamed: i64,
     /// What it saw from when to when says nothing about others: it could not see.
     void: (i64, i64),
 }
@@ -274,6 +276,7 @@ impl Seen {
                 if part.is_idle(channel) || !part.alarm(channel) {
                     continue;
                 }
+                part.ring(channel, now);
                 let Some(strength) = part.strength(channel) else { continue };
                 for cell in &part.cells {
                     self.cells[*cell].excuse(strength.since, now);
@@ -317,6 +320,7 @@ impl Seen {
             runs: HashMap::new(),
             changed: None,
             guilty: None,
+            blamed: i64::MIN / 2,
             void: (0, -1),
         });
         self.by_region.insert(number, region);

@@ -68,7 +68,7 @@ impl Cell {
             region,
             samples: VecDeque::new(),
             failure: None,
-            failing: Noise::new(0.004, 0.002),
+            failing: Noise::new(0.015, 0.002),
             slowness: Noise::new(0.02, 0.01),
             pace: Pace::default(),
             parts,

@@ -6,7 +6,7 @@
 use super::{
     World,
     absorb::Seen,
-    cell::Cell,
+    cell::{Cell, Sample},
     hypotheses::{self, Label, Row},
     judge::settle,
     noise::SEVERITIES,
@@ -21,6 +21,8 @@ pub(super) struct Memory {
     /// What is over: what was due until then is no evidence any more, by subject.
     over: Vec<(usize, Channel, i64)>,
     whole: Option<i64>,
+    /// When people were last told that all of it is bad.
+    told_whole: Option<i64>,
     active: bool,
 }
 
@@ -35,6 +37,13 @@ impl Memory {
         self.over.extend(subjects.iter().map(|subject| (*subject, channel, now)));
     }
 
+    /// What fails of a party that was only just bad as a whole is an echo of that, unless it goes on for long.
+    fn calm_down(&self, case: &mut Case, interval: i64) {
+        if let Some(at) = self.told_whole {
+            case.rounds = case.rounds.min(rounds_between(at, case.last_bad, interval) - 1.0).max(0.0);
+        }
+    }
+
     pub(super) const fn is_calm(&self) -> bool {
         !self.active
     }
@@ -44,11 +53,12 @@ impl Memory {
     }
 }
 
-/// An explanation that people were told of.
+/// An explanation that people were told of, or of what goes on after one.
 #[derive(Debug, Clone)]
 struct Held {
     label: Label,
     channel: Channel,
+    told: bool,
     /// From when on it counts, where it came after another.
     since: Option<i64>,
 }
@@ -85,6 +95,9 @@ const ALONE: f64 = 0.85;
 /// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
 const AFTERWARDS: i64 = 30 * 60_000;
 
+/// How long after a party was told to be bad as a whole what fails of it must show itself anew.
+const ECHO: i64 = 10 * 60_000;
+
 /// Explains everything about a party that is worth a look.
 pub(super) fn cases(
     world: &World,
@@ -103,7 +116,12 @@ pub(super) fn cases(
             let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
             let inquiry = Inquiry { world, seen, memory, party, open: &open, sound, channel, now };
             let (case, label, since) = match inquiry.explain(part, strength) {
-                Some(Answer::Bad(case, label, since)) => (*case, label, since),
+                Some(Answer::Bad(mut case, label, since)) => {
+                    if !case.whole && !memory.held.iter().any(|held| held.told && held.label == label) {
+                        memory.calm_down(&mut case, seen.parts[part].interval);
+                    }
+                    (*case, label, since)
+                }
                 Some(Answer::Over(subjects)) => {
                     memory.end(&subjects, channel, now);
                     open.retain(|subject| !subjects.contains(subject));
@@ -113,14 +131,19 @@ pub(super) fn cases(
             };
             open.retain(|subject| !case.subjects.contains(subject));
             // What was only suspected binds nobody.
-            if case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX)) {
-                held.push(Held { label, channel, since });
+            let told = case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX));
+            if told || since.is_some() {
+                held.push(Held { label, channel, told, since });
             }
             cases.push(case);
         }
     }
     memory.active = !cases.is_empty();
+    memory.told_whole = memory.told_whole.filter(|at| now - at < ECHO);
     memory.held = held;
+    if memory.held.iter().any(|held| held.told && held.label.is_whole()) {
+        memory.told_whole = Some(now);
+    }
     if cases.iter().any(|case| case.whole) {
         memory.whole = Some(now);
     } else if memory.whole.is_some_and(|at| now - at > AFTERWARDS) {
@@ -182,6 +205,10 @@ struct Inquiry<'a> {
     now: i64,
 }
 
+fn rounds_between(from: i64, to: i64, interval: i64) -> f32 {
+    f32::from(u16::try_from((to - from).max(0) / interval.max(1)).unwrap_or(u16::MAX))
+}
+
 impl Inquiry<'_> {
     fn explain(&self, part: usize, strength: Strength) -> Option<Answer> {
         let seen = self.seen;
@@ -192,7 +219,7 @@ impl Inquiry<'_> {
         let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
         let wanted = seen.parts[part].wanted;
         let held = || self.memory.held.iter().filter(|held| held.channel == self.channel);
-        let before: Vec<&Label> = held().map(|held| &held.label).collect();
+        let before: Vec<&Label> = held().filter(|held| held.told).map(|held| &held.label).collect();
         let mut begin = span.onset;
         let mut rows = self.rows(begin, interval);
         let mut found = hypotheses::best(&self.question(), &rows, &before)?;
@@ -243,9 +270,14 @@ impl Inquiry<'_> {
         let settled = span.rounds > self.patience() + 1.5;
         let of = |severity| self.worth(&rows, &found.label, severity, wanted);
         let mut rounds = (0..SEVERITIES.len()).map(of).fold(0.0, f32::max).min(span.rounds);
-        if begin > span.onset {
-            // It has been told, and goes on in another shape.
+        // It has been told, and goes on in another shape. What is left of a whole is another subject, and must show itself.
+        let was_whole = before.iter().any(|label| label.is_whole()) || self.memory.told_whole.is_some();
+        if begin > span.onset && (found.label.is_whole() || !was_whole) {
             rounds = rounds.max(self.patience());
+        }
+        if matches!(found.label, Label::Path(..)) && covered.len() == 1 && looking.len() > 1 {
+            // One probe in one region has nobody to bear it out, and there are many of these: it takes a round more.
+            rounds = rounds.min(span.rounds - 1.0);
         }
         if waiting && !settled {
             rounds = rounds.min(self.patience() - 1.0);
@@ -317,15 +349,39 @@ impl Inquiry<'_> {
         let begin = since.max(self.now - hypotheses::ROUNDS * interval);
         let of_it =
             |cell: &&Cell| self.sound[cell.region] && self.open.contains(&self.seen.index.probes[cell.probe].subject);
+        let added = self.added(begin);
         let mut rows = vec![];
         for cell in self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]).filter(of_it) {
             let soon = |at: i64| (-interval..=4 * interval).contains(&(since - at));
             let changed = self.seen.regions[cell.region].changed.is_some_and(|changed| soon(changed.at));
             let samples = cell.since(begin).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
-            let samples = samples.map(|sample| ((sample.at - begin) / interval, self.channel.is_bad(sample), *sample));
+            // From far away the same delay is a smaller share: it is looked for in seconds there.
+            let bad = |sample: &Sample| match added {
+                Some(added) if !sample.slow => cell.pace.shows(sample.duration, added),
+                _ => Some(self.channel.is_bad(sample)),
+            };
+            let samples = samples.filter_map(|sample| Some(((sample.at - begin) / interval, bad(sample)?, *sample)));
             rows.push(Row::of(cell, self.channel, changed, samples));
         }
         rows
+    }
+
+    /// By how many seconds what is slow is slower than usual.
+    fn added(&self, since: i64) -> Option<f32> {
+        if self.channel != Channel::Slow {
+            return None;
+        }
+        let cells = self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]);
+        let open = cells
+            .filter(|cell| self.sound[cell.region] && self.open.contains(&self.seen.index.probes[cell.probe].subject));
+        let slow = open.flat_map(|cell| {
+            let slow = cell.since(since).filter(|one| self.channel.is_bad(one) && self.counts(cell, one.at));
+            let usual = cell.pace.usual();
+            slow.filter_map(move |sample| Some(sample.duration - usual?))
+        });
+        let mut added: Vec<f32> = slow.filter(|added| *added > 0.0).collect();
+        added.sort_by(f32::total_cmp);
+        added.get(added.len() / 2).copied()
     }
 
     /// Where nothing tells our own network's fault from theirs, or the explanations stay too close, nobody is blamed.

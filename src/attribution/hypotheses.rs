@@ -215,6 +215,11 @@ impl Sort {
         }
     }
 
+    /// Whether a wrong question of ours looks like this rather than an end that is down.
+    const fn is_our_mistake(self) -> bool {
+        matches!(self, Self::Credential | Self::Question | Self::Name | Self::Certificate | Self::Nonsense)
+    }
+
     /// What such a failure says for an explanation, in nats.
     const fn speaks_for(self, label: &Label) -> f32 {
         match (label, self) {
@@ -231,6 +236,11 @@ impl Sort {
             _ => 0.0,
         }
     }
+}
+
+/// Whether a sample failed the way in which a wrong question of ours fails.
+pub(super) fn is_our_mistake(sample: &Sample) -> bool {
+    sample.is_down() && Sort::of(sample).is_our_mistake()
 }
 
 /// What is to be explained.

@@ -15,7 +15,7 @@ use super::{
     index::Index,
     part::Channel,
     surroundings::Standing,
-    vantage::{self, Sight},
+    vantage::{self, Attention, Sight},
 };
 use crate::model::{Cause, PartyKind, Sighting, Subject, Timestamp, Verdict};
 
@@ -27,6 +27,8 @@ pub struct Judge {
     seen: Seen,
     memories: Vec<Memory>,
     confirmations: Confirmations,
+    attention: Attention,
+    shared: fate::Shared,
     /// What was last said of each party, and what it rested on.
     said: Vec<Said>,
 }
@@ -49,7 +51,15 @@ impl Judge {
         let seen = Seen::new(Index::of(&world), world.open_after);
         let memories = vec![Memory::default(); seen.index.parties.len()];
         let said = vec![Said::default(); memories.len()];
-        Self { world, seen, memories, confirmations: Confirmations::default(), said }
+        Self {
+            world,
+            seen,
+            memories,
+            confirmations: Confirmations::default(),
+            attention: Attention::default(),
+            shared: BTreeMap::new(),
+            said,
+        }
     }
 
     /// The parties and probes that it judges.
@@ -66,6 +76,8 @@ impl Judge {
         let mut judge = Self::new(world);
         judge.seen.inherit(&self.seen);
         judge.confirmations = std::mem::take(&mut self.confirmations);
+        judge.attention = self.attention;
+        judge.shared = std::mem::take(&mut self.shared);
         *self = judge;
     }
 
@@ -80,7 +92,8 @@ impl Judge {
     pub fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
         let at = now.timestamp_millis();
         self.seen.sound_alarms(at);
-        let sights = vantage::sights(&mut self.seen, at);
+        self.attention.pay(at);
+        let sights = vantage::sights(&mut self.seen, self.attention, at);
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
         let mut verdicts = BTreeMap::new();
         for party in 0..self.seen.index.parties.len() {
@@ -100,7 +113,7 @@ impl Judge {
                 verdicts.insert(verdict.subject.clone(), Verdict { at: now, ..verdict.clone() });
             }
         }
-        fate::share(&self.world, &self.seen, &mut verdicts, now);
+        fate::share(&self.world, &self.seen, &mut verdicts, &mut self.shared, now);
         let mut vantages: Vec<Verdict> =
             sights.into_iter().filter(|sight| sight.known).map(|sight| sight.verdict).collect();
         vantages.sort_by(|one, other| one.subject.cmp(&other.subject));

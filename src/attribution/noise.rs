@@ -125,6 +125,13 @@ impl Pace {
         self.learned >= Self::ENOUGH && x - self.middle > (3.0 * self.spread).clamp(SLOW, MUCH)
     }
 
+    /// Whether it takes about so many seconds more than usual; `None` where so little is lost in what is usual.
+    pub(super) fn shows(&self, seconds: f32, added: f32) -> Option<bool> {
+        let usual = self.usual()?;
+        let wavers = usual * ((1.5 * self.spread).exp() - 1.0);
+        (added > wavers).then_some(seconds - usual > added / 2.0)
+    }
+
     /// The usual, in seconds.
     pub(super) fn usual(&self) -> Option<f32> {
         (self.learned >= Self::ENOUGH).then(|| self.middle.exp())

@@ -61,6 +61,8 @@ pub(super) struct Part {
     alarmed: [Option<usize>; 3],
     /// When its newest bad sample was due, by channel.
     last_bad: [i64; 3],
+    /// When its alarm was last on, by channel.
+    rung: [i64; 3],
     /// How often cells of it fail normally, together.
     pub(super) around: f32,
 }
@@ -87,6 +89,7 @@ impl Part {
             runs: Default::default(),
             alarmed: [None; 3],
             last_bad: [i64::MIN; 3],
+            rung: [i64::MIN; 3],
             around: 0.0,
         }
     }
@@ -159,16 +162,29 @@ impl Part {
         self.alarmed[channel as usize].is_some()
     }
 
+    /// Notes that its alarm is on.
+    pub(super) fn ring(&mut self, channel: Channel, now: i64) {
+        self.rung[channel as usize] = now;
+    }
+
+    /// Whether its alarm was on since an instant.
+    pub(super) fn rang_since(&self, channel: Channel, at: i64) -> bool {
+        self.rung[channel as usize] >= at
+    }
+
     /// What is worth a look: an alarm, or nearly a bad round's worth of evidence that is not getting old.
     pub(super) fn suspicion(&self, channel: Channel, now: i64) -> Option<Strength> {
         let strength = self.strength(channel)?;
         let lately = now - self.last_bad[channel as usize] <= self.interval.saturating_mul(2);
-        (self.alarmed[channel as usize].is_some() || lately && strength.rounds >= LOOK).then_some(strength)
+        let look = if channel == Channel::Slow { LOOK_SLOW } else { LOOK };
+        (self.alarmed[channel as usize].is_some() || lately && strength.rounds >= look).then_some(strength)
     }
 }
 
 /// From so many rounds' worth of evidence on something is worth a look: nearly one bad round.
 const LOOK: f32 = 0.8;
+/// What is only slow for once is no news.
+const LOOK_SLOW: f32 = 1.6;
 /// Partial faults need more evidence: what looks like them happens by chance more often.
 const DEMAND: [f32; SEVERITIES.len()] = [1.4, 1.15, 1.0];
 /// More evidence than this beyond what raises an alarm is not kept, in rounds' worth: what was bad for long must be seen

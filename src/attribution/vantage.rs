@@ -4,14 +4,19 @@
 use super::{
     absorb::{self, Seen},
     cell::Cell,
+    hypotheses,
     judge::{instant, settle},
     part::{Channel, Strength},
     surroundings::Tally,
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Phase, Reason, Subject, Verdict};
 
-/// A region is not called silent before this, however often it should speak.
-const SILENT: i64 = 60_000;
+/// A region is not called silent before this, however often it should speak: what it has to say may be held up.
+const SILENT: f32 = 210_000.0;
+/// With nobody else to be heard, silence is no news before this.
+const ALONE_SILENT: i64 = 70_000;
+/// Whoever looks again after so long a time may have slept in between.
+const BREAK: i64 = 60_000;
 /// A vantage point that was silent for so long is no longer ours.
 const FORGOTTEN: i64 = 24 * 3_600_000;
 /// A release explains what begins so soon after it.
@@ -48,12 +53,34 @@ struct Fault {
 }
 
 /// Every region, in the order in which they were first heard of.
-pub(super) fn sights(seen: &mut Seen, now: i64) -> Vec<Sight> {
+pub(super) fn sights(seen: &mut Seen, attention: Attention, now: i64) -> Vec<Sight> {
     let newest = seen.regions.iter().map(|region| region.newest).max().unwrap_or(i64::MIN);
-    (0..seen.regions.len()).map(|region| sight(seen, region, newest, now)).collect()
+    (0..seen.regions.len()).map(|region| sight(seen, region, newest, attention, now)).collect()
 }
 
-fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
+/// Since when somebody has been listening without a break. One who slept has heard nothing, and nobody was silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attention {
+    since: i64,
+    last: i64,
+}
+
+impl Default for Attention {
+    fn default() -> Self {
+        Self { since: i64::MAX, last: i64::MIN }
+    }
+}
+
+impl Attention {
+    /// Listens now.
+    pub(super) fn pay(&mut self, now: i64) {
+        let slept = now.saturating_sub(self.last).saturating_sub(BREAK).max(0);
+        self.since = self.since.saturating_add(slept).min(now);
+        self.last = now;
+    }
+}
+
+fn sight(seen: &mut Seen, region: usize, newest: i64, attention: Attention, now: i64) -> Sight {
     let name = seen.regions[region].name.clone();
     let interval = seen.parts[seen.regions[region].everything].interval.max(1);
     let mut verdict = Verdict::ok(Subject::vantage(&name), instant(now));
@@ -65,27 +92,39 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
         return Sight { verdict, sound: false, known: false };
     }
     let fresh = seen.cells_in(region).any(|cell| seen.fresh(cell, now).is_some());
-    if !fresh && silent_for > interval * 2 && behind > interval * 2 {
-        // Only what others have said meanwhile makes its silence remarkable.
-        let heard_since = |cell: &Cell| cell.since(seen.regions[region].newest + interval).count();
-        let heard = seen.cells.iter().filter(|cell| cell.region != region).map(heard_since).max().unwrap_or_default();
-        #[expect(clippy::cast_precision_loss, reason = "a share of rounds")]
-        let rounds =
-            (silent_for as f32 / interval as f32 - 1.0).min(silent_for as f32 / SILENT as f32 * 2.7).min(heard as f32);
+    // What nobody else is heard after is silence all the same, when somebody has listened for it all the while.
+    let alone = seen.regions.iter().filter(|other| now - other.newest <= FORGOTTEN).count() == 1;
+    let listened = now - attention.since.max(seen.regions[region].newest);
+    let remarkable = if alone { listened > (interval * 3).max(ALONE_SILENT) } else { behind > interval * 2 };
+    if !fresh && silent_for > interval * 2 && remarkable {
+        let late = now - seen.regions[region].heard <= interval * 2;
+        #[expect(clippy::cast_precision_loss, reason = "shares of rounds")]
+        let (silent_for, listened, interval, round) = (silent_for as f32, listened as f32, interval as f32, interval);
+        let rounds = if alone {
+            listened / interval - 1.0
+        } else {
+            // Only what others have said meanwhile makes its silence remarkable.
+            let begin = seen.regions[region].newest + round;
+            let heard_since = |cell: &Cell| cell.since(begin).count();
+            let heard = seen.cells.iter().filter(|cell| cell.region != region).map(heard_since).max();
+            (silent_for / interval - 1.0).min(f32::from(u16::try_from(heard.unwrap_or_default()).unwrap_or(u16::MAX)))
+        };
+        let rounds = rounds.min(silent_for / SILENT * 2.7);
         verdict.cause = Cause::Probe;
         verdict.reason = Some(Reason::Silence);
         verdict.confidence = 0.9;
         verdict.regions = vec![name];
         verdict.regions_seen = 1;
-        verdict.onset = Some(instant(seen.regions[region].newest + interval));
+        verdict.onset = Some(instant(seen.regions[region].newest + round));
         verdict.weight = Some(f64::from(rounds.max(0.0)));
-        verdict.round = now.div_euclid(interval);
+        verdict.round = now.div_euclid(round);
         verdict.failure = Some(Failure::new(Phase::Exchange, Kind::NotDelivered, ""));
-        let others = seen.regions.iter().filter(|other| newest - other.newest <= interval * 2).count();
-        verdict.evidence = vec![if others == 1 {
-            "One other region still reports.".to_owned()
-        } else {
-            format!("{others} other regions still report.")
+        let others = seen.regions.iter().filter(|other| newest - other.newest <= round * 2).count();
+        verdict.evidence = vec![match (alone, others) {
+            (true, _) if late => "What comes from there is dated long before it comes: its clock is off.".to_owned(),
+            (true, _) => "Nothing has come from the only region there is.".to_owned(),
+            (false, 1) => "One other region still reports.".to_owned(),
+            (false, _) => format!("{others} other regions still report."),
         }];
         return Sight { verdict, sound: false, known: true };
     }
@@ -123,6 +162,9 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
             verdict.failure = seen.commonest_failure(bad.into_iter(), since);
             blame(&mut verdict, fault, &name, interval, now);
             seen.regions[region].blind(since, now);
+            if verdict.weight.is_some_and(|weight| weight >= 2.0) {
+                seen.regions[region].blamed = now;
+            }
             if verdict.reason == Some(Reason::Release) && verdict.weight.is_some_and(|weight| weight >= 2.0) {
                 seen.regions[region].guilty = seen.regions[region].changed;
             }
@@ -130,7 +172,13 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, now: i64) -> Sight {
         }
         None => {
             sees_again(seen, region, &mut verdict, interval);
-            Sight { verdict, sound: true, known: true }
+            // What was blind a round ago may be so again: what others look like from there is believed a little later.
+            let blamed = seen.regions[region].blamed;
+            let sound = now - blamed > interval * 5 / 2;
+            if !sound {
+                seen.regions[region].blind(blamed, now);
+            }
+            Sight { verdict, sound, known: true }
         }
     }
 }
@@ -173,6 +221,7 @@ fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {
     resolver_is_gone(seen, region, &bad, now)
         .or_else(|| no_control_answers(seen, region, &units, now))
         .or_else(|| bad_release(seen, region, &units, now))
+        .or_else(|| loses_much(seen, region, &units, now))
         .or_else(|| several_at_once(seen, region, &units, now))
 }
 
@@ -197,7 +246,12 @@ fn units(seen: &Seen, region: usize, now: i64) -> Vec<Unit> {
         if here.is_some() {
             let others: Vec<usize> =
                 (0..seen.regions.len()).filter(|other| *other != region && looked_at(unit, *other)).collect();
-            let bad = others.iter().filter(|other| suspicion(unit, **other).is_some()).count();
+            // What has only just ended elsewhere is no fault of this region because it ends later here.
+            let lately = |other: usize| {
+                let part = unit.parts.get(other).copied().flatten().map(|part| &seen.parts[part]);
+                part.is_some_and(|part| part.rang_since(Channel::Failing, now - 6 * part.interval))
+            };
+            let bad = others.iter().filter(|other| suspicion(unit, **other).is_some() || lately(**other)).count();
             local = !others.is_empty() && bad * 3 <= others.len();
         }
         Some(Unit { control: unit.control, strength: here, local })
@@ -284,11 +338,19 @@ fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<F
     };
     let bad: Vec<&Unit> = units.iter().filter(guilty).collect();
     let accountable = bad.iter().filter(|unit| !unit.control).count();
-    // One region alone cannot say that others are fine: more than one party must have begun to fail.
-    if accountable == 0 || alone && bad.len() < 2 {
+    let known = here.guilty == Some(changed);
+    // One region alone cannot say that others are fine: it must look like a mistake of ours, and have begun at once or
+    // with more than one party.
+    let at_once = |unit: &&Unit| unit.strength.is_some_and(|strength| strength.since - changed.at <= 2 * interval);
+    let is_likely = || {
+        let failed =
+            || seen.cells_in(region).flat_map(|cell| cell.since(changed.at - interval)).filter(|s| s.is_down());
+        let mistakes = failed().filter(|sample| hypotheses::is_our_mistake(sample)).count();
+        known || mistakes * 2 >= failed().count() && (bad.len() > 1 || bad.iter().all(at_once))
+    };
+    if accountable == 0 || alone && !is_likely() {
         return None;
     }
-    let known = here.guilty == Some(changed);
     let soon = known
         || bad.iter().filter_map(|unit| unit.strength).all(|strength| strength.since - changed.at <= 4 * interval);
     let rounds = bad.iter().filter_map(|unit| unit.strength).map(|s| s.rounds).fold(0.0, f32::max);
@@ -301,11 +363,34 @@ fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<F
     evidence.push_str(if alone { "." } else { "; the other regions are fine." });
     let (confidence, alternatives) = match (soon, bad.len()) {
         (true, 2..) => (0.95, vec![]),
+        (true, _) if alone => (0.75, vec![Cause::Them, Cause::Path]),
         (true, _) => (0.85, vec![Cause::Path]),
         (false, 2..) => (0.85, vec![Cause::Path]),
         (false, _) => return None,
     };
     Some(Fault { reason: Reason::Release, confidence, alternatives, evidence: vec![evidence], rounds, since })
+}
+
+/// With nobody else to compare with: controls and parties begin to fail at about the same time, all of them in part. They
+/// share nothing but the network here.
+fn loses_much(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fault> {
+    if seen.regions.iter().filter(|other| now - other.newest <= FORGOTTEN).count() > 1 {
+        return None;
+    }
+    let bad: Vec<&Unit> = units.iter().filter(|unit| unit.strength.is_some()).collect();
+    let controls = bad.iter().filter(|unit| unit.control).count();
+    let began = || bad.iter().filter_map(|unit| unit.strength).map(|strength| strength.since);
+    let interval = seen.parts[seen.regions[region].everything].interval;
+    if controls == 0 || bad.len() < 3 || began().max()? - began().min()? > 6 * interval {
+        return None;
+    }
+    let (rounds, since) = second(&bad)?;
+    let Tally { up, all } = seen.controls(region, now);
+    let evidence = vec![
+        format!("{} of {} unrelated parties and controls began to fail together.", bad.len(), units.len()),
+        format!("Controls {up}/{all} up."),
+    ];
+    Some(Fault { reason: Reason::Network, confidence: 0.8, alternatives: vec![Cause::Them], evidence, rounds, since })
 }
 
 /// Parties that have nothing to do with each other begin to fail here and nowhere else: what they share is this region.
