@@ -193,6 +193,7 @@ impl Judge {
             }
         }
         let cells: Vec<&Cell> = self.cells_of(subject).filter(|cell| seen.contains(&cell.region)).collect();
+        let cells = current(cells, ix.interval);
         verdict.regions_seen = seen.len();
         if seen.is_empty() {
             verdict.cause = Cause::Unknown;
@@ -268,6 +269,21 @@ impl Judge {
     }
 }
 
+/// Without the cells that another of the same probe and region has taken over from: a session that is held again is not
+/// opened in the next rounds, and a vantage point that is gone does not look again.
+pub(super) fn current(cells: Vec<&Cell>, interval: i64) -> Vec<&Cell> {
+    let newest = |cell: &Cell| cell.newest().map_or(i64::MIN, |sample| sample.at);
+    let mut latest: BTreeMap<(usize, usize), i64> = BTreeMap::new();
+    for cell in &cells {
+        let at = latest.entry((cell.probe, cell.region)).or_insert(i64::MIN);
+        *at = newest(cell).max(*at);
+    }
+    let taken_over = |cell: &&Cell| {
+        latest.get(&(cell.probe, cell.region)).is_some_and(|at| newest(cell) < at.saturating_sub(interval))
+    };
+    cells.into_iter().filter(|cell| !taken_over(cell)).collect()
+}
+
 /// A good verdict: what had failed must come through a round before the round counts as good.
 fn good(verdict: &mut Verdict, cells: &[&Cell], interval: i64) {
     let up = || cells.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
@@ -339,3 +355,7 @@ pub(super) struct Span {
 pub(super) fn instant(millis: i64) -> Timestamp {
     Timestamp::from_timestamp_millis(millis).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use super::{
     absorb::{self, Seen},
     cell::Cell,
     hypotheses,
-    judge::{instant, settle},
+    judge::{current, instant, settle},
     part::{Channel, Strength},
     surroundings::Tally,
 };
@@ -201,7 +201,8 @@ fn sees_again(seen: &Seen, region: usize, verdict: &mut Verdict, interval: i64) 
     let witnesses: Vec<&Cell> = {
         let control = |cell: &&Cell| seen.index.kind_of(cell.probe) == PartyKind::Control;
         let controls: Vec<&Cell> = seen.cells_in(region).filter(control).collect();
-        if controls.is_empty() { seen.cells_in(region).collect() } else { controls }
+        let witnesses = if controls.is_empty() { seen.cells_in(region).collect() } else { controls };
+        current(witnesses, interval)
     };
     let up = || witnesses.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
     let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
