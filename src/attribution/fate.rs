@@ -88,7 +88,10 @@ fn shared(
         // What is only suspected, and began long after what it should explain or is a fainter suspicion, explains nothing.
         let told = weight_of(other) + 1.0 / 3.0 >= f64::from(world.open_after);
         let began = other.onset.is_none_or(|began| began <= onset + seen.patience(&other.subject));
-        let before = told || began && weight_of(other) * 2.0 >= weight_of(verdict);
+        // What is looked at more rarely cannot weigh as much yet.
+        let so_far = other.onset.map_or(0.0, |began| rounds_of(now - began, seen.patience(&other.subject) / 4));
+        let heavy = weight_of(other) * 2.0 >= weight_of(verdict) || weight_of(other) >= 0.8 * so_far;
+        let before = told || began && heavy;
         let failing = other.has_evidence() && guilty && before && (!other.degraded || verdict.degraded);
         let just_back = other.cause == Cause::Ok
             && !verdict.degraded
@@ -162,6 +165,11 @@ fn coincident(world: &World, seen: &Seen, verdicts: &BTreeMap<Subject, Verdict>,
     explained.evidence.insert(0, format!("It began together with {name}, which its `depends_on` does not name."));
     explained.because_of = Some(root.subject.clone());
     Some(explained)
+}
+
+/// How many whole rounds there are in a time, one at least.
+fn rounds_of(time: TimeDelta, interval: TimeDelta) -> f64 {
+    f64::from(i32::try_from(time.num_milliseconds() / interval.num_milliseconds().max(1)).unwrap_or(i32::MAX)).max(1.0)
 }
 
 /// Rounds' worth of evidence; what does not weigh its evidence has enough.
