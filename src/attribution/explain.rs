@@ -12,7 +12,7 @@ use super::{
     noise::SEVERITIES,
     part::{Channel, Scope, Strength, full_worth, height, holds, worth},
 };
-use crate::model::{Cause, Failure, PartyKind, Reason};
+use crate::model::{Cause, Failure, Kind, PartyKind, Reason};
 
 /// What is remembered of a party between two judgements: explanations do not change at every breath.
 #[derive(Debug, Clone, Default)]
@@ -421,6 +421,9 @@ impl Inquiry<'_> {
     /// The evidence in sentences.
     fn tell(&self, case: &mut Case, label: &Label, bad: u32, all: u32) {
         let first = match label {
+            Label::Credential(..) if case.failure.as_ref().is_some_and(|failure| failure.kind == Kind::TakenOver) => {
+                Some(format!("All {all} looks are answered; another connection took over the client id."))
+            }
             Label::Credential(..) => Some(format!("All {all} looks are answered, and refused for their credential.")),
             Label::Quota(..) => Some(format!("All {all} looks are answered, and refused for their rate.")),
             Label::Release => Some("It began right after another release of ours came to these regions.".to_owned()),

@@ -72,6 +72,18 @@ impl Seen {
         }
     }
 
+    /// Whether a subject could not be looked at last in a region: how it stood before says nothing of now.
+    fn is_blocked(&self, subject: usize, region: usize) -> bool {
+        let mut newest = self
+            .cells_in(region)
+            .filter(|cell| self.index.probes[cell.probe].subject == subject)
+            .filter_map(|cell| cell.samples.back())
+            .peekable();
+        newest.peek().is_some()
+            && newest
+                .all(|sample| !sample.is_conclusive() && sample.failure.is_some_and(|(_, kind)| kind == Kind::Blocked))
+    }
+
     /// `Controls 6/6 up, our API up, Firebase auth down.`, from the regions that look at the subject.
     pub(super) fn around(&self, world: &World, but: &[usize], regions: &[usize], now: i64) -> String {
         let mut controls = Tally::default();
@@ -99,7 +111,8 @@ impl Seen {
 
     /// `our API up`: how another subject stands in the same regions.
     fn word_on(&self, world: &World, other: usize, regions: &[usize], now: i64) -> Option<String> {
-        let standings: Vec<Standing> = regions.iter().filter_map(|region| self.standing(other, *region, now)).collect();
+        let looked_at = regions.iter().filter(|region| !self.is_blocked(other, **region));
+        let standings: Vec<Standing> = looked_at.filter_map(|region| self.standing(other, *region, now)).collect();
         let count = |wanted| standings.iter().filter(|standing| **standing == wanted).count();
         let word = match (count(Standing::Bad), count(Standing::Degraded), standings.len()) {
             (.., 0) => return None,
