@@ -39,7 +39,8 @@ impl Drop for Quic {
 }
 
 impl ClientTls {
-    /// Opens a connection to the first of the addresses that answers. What the server showed comes back in either case.
+    /// Opens a connection to the first of the addresses that answers; one whose certificate is refused has answered.
+    /// What the server showed comes back in either case.
     ///
     /// # Errors
     /// Why there is none: in [`Phase::Tls`] where it is the certificate or what was agreed on, else in
@@ -70,6 +71,11 @@ impl ClientTls {
                 Some((address, shown, Ok(quic))) => {
                     *peer = Some(address);
                     return (shown, Ok(quic));
+                }
+                // Where nobody listens UDP says nothing until the deadline: that must not hide what somebody said.
+                Some((address, shown, Err(failure))) if failure.phase == Phase::Tls => {
+                    *peer = Some(address);
+                    return (shown, Err(failure));
                 }
                 Some((address, shown, Err(failure))) => failed = Some((address, shown, failure)),
                 None if waiting.len() == 0 => break,
