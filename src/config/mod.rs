@@ -26,6 +26,7 @@ mod schema;
 mod session;
 mod shorthand;
 mod sight;
+mod size;
 mod syntax;
 mod tree;
 mod value;
