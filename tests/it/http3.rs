@@ -1,6 +1,6 @@
-//! HTTP/3 against a server of the tests, which misbehaves on request.
+//! HTTP/3 against a server of the tests, which misbehaves on request, and one of another make.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::Command, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, Bytes};
 use h3::server::RequestStream;
@@ -15,7 +15,8 @@ use usoryou::{
 
 use crate::support::{
     certs::{Authority, Server},
-    looking::{Looked, check, look, net, turn},
+    looking::{Looked, check, look, net, turn, turn_within},
+    peers::{self, Started, free_port},
 };
 
 type Stream = RequestStream<h3_quinn::BidiStream<Bytes>, Bytes>;
@@ -155,6 +156,21 @@ async fn certificates() {
     );
 }
 
+/// One address swallows packets, and on the other somebody answers: what that one says is the news.
+#[tokio::test]
+async fn a_certificate_is_refused_though_another_address_is_silent() {
+    let authority = Authority::new();
+    let expired = Server { name: "localhost", alpn: &["h3"], until: Some((2021, 1, 1)), ..Server::default() };
+    let site = site(authority.server(expired), hello).await;
+    let hole = UdpSocket::bind(("::1", site.port)).await.unwrap();
+    let url = json!({"url": format!("https://localhost:{}/", site.port)});
+    let net = net(&[]);
+    let looked = turn_within(&net, &*check(&net, file(site.port, &authority, &url)), 0, LONG).await;
+    assert_eq!(looked.words(), "down tls certificate_expired", "{}", looked.detail());
+    assert!(looked.phases.total() < LONG / 2, "it waits for nobody");
+    drop(hole);
+}
+
 #[tokio::test]
 async fn udp_that_leads_nowhere() {
     let authority = Authority::new();
@@ -227,4 +243,34 @@ fn what_goes_without_saying() {
         assert_eq!(problem.path, ["version"]);
         assert!(problem.message.contains(wanted), "{}", problem.message);
     }
+}
+
+/// Enough for a program of another make on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A server in Python (aioquic).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_another_make() {
+    let Some(python) = peers::python() else { return };
+    let (folder, authority, port) = (tempfile::tempdir().unwrap(), Authority::new(), free_port());
+    let (certificate, key) = authority.files(folder.path(), "a.test");
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/http3_server.py");
+    let mut python = Command::new(python);
+    let mut running = Started::new(python.arg(server).arg(port.to_string()).arg(certificate).arg(key), folder.path());
+    let log = running.log_file();
+    running.wait_for("server", || std::fs::read_to_string(&log).unwrap().contains("ready").then_some(()));
+    let net = net(&[("a.test", port)]);
+    let ask = async |more: Value| turn_within(&net, &*check(&net, file(port, &authority, &more)), 0, LONG).await;
+
+    let posted = json!({"method": "POST", "body": "ping", "expect": {"body_contains": "POST /x?y=1 ping"}});
+    let looked = ask(posted).await;
+    assert_eq!(looked.words(), "up", "{}", looked.detail());
+    assert_eq!(phases(&looked), [Phase::Connect, Phase::Request, Phase::FirstByte, Phase::Transfer]);
+    let sick = ask(json!({"url": format!("https://a.test:{port}/status/503")})).await;
+    assert_eq!(sick.words(), "down first_byte status_unexpected", "{}", sick.detail());
+    let closed = ask(json!({"url": format!("https://a.test:{port}/close")})).await;
+    assert!(closed.words().starts_with("down first_byte "), "{} {}", closed.words(), closed.detail());
+    let both = check(&net, file(port, &authority, &json!({"connection": "both"})));
+    let turns = [turn_within(&net, &*both, 0, LONG).await, turn_within(&net, &*both, 1, LONG).await];
+    assert_eq!(turns.map(|looked| looked.facts.connection), [Connection::Cold, Connection::Warm]);
 }

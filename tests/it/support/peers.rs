@@ -59,6 +59,11 @@ impl Started {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// The file that it prints to.
+    pub fn log_file(&self) -> PathBuf {
+        self.log.clone()
+    }
+
     /// Polls until `look` finds something; fails with the program's log when it ends or the time is over.
     pub fn wait_for<T>(&mut self, what: &str, look: impl Fn() -> Option<T>) -> T {
         let until = Instant::now() + Duration::from_secs(40);
