@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     net::Net,
     notify,
-    store::{Store, StoreError},
+    store::{self, Store, StoreError},
     web::{self, WebState},
 };
 
@@ -80,6 +80,7 @@ pub enum Stopped {
 pub async fn run(options: Options) -> Result<(), Stopped> {
     let mut signals = signals::Signals::receive().map_err(Stopped::Signals)?;
     let net = Net::system(Vec::new()).map_err(Stopped::Net)?;
+    net.kept.stay_in(store::folder_of(&options.store)?);
     let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
     let used = files.content().await;
     let config::Loaded { plan, warnings } = files.read().await.map_err(Stopped::Configuration)?;

@@ -1,52 +1,18 @@
 //! One attempt under way: which phase it is in, how long the others took, and what it has learned. It outlives a check
 //! that was cut off at its deadline, so that nothing learned until then is lost.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
+use super::facts::{Facts, Gauge};
 use crate::{
-    model::{Arrival, Connection, Failure, Kind, Phase, PhaseTimes, Step, TcpFacts, TlsFacts, Vantage},
+    model::{Failure, Kind, Phase, PhaseTimes, Vantage},
     net::{Net, Socket},
 };
-
-/// What an attempt learned besides times.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    /// Address that answered, or that was tried last.
-    pub peer: Option<SocketAddr>,
-    /// The resolver that gave the address.
-    pub resolver: Option<String>,
-    /// TLS session and certificate; set before a failed verification is reported.
-    pub tls: Option<TlsFacts>,
-    /// TCP connection, read just before it is let go.
-    pub tcp: Option<TcpFacts>,
-    /// HTTP status of the last answer.
-    pub http_status: Option<u16>,
-    /// What the other side asked us to wait.
-    pub retry_after: Option<Duration>,
-    /// Whether the connection was fresh.
-    pub connection: Connection,
-    /// Works, but poorer than expected.
-    pub degraded: Option<Failure>,
-    /// What became of the messages that were waited for (`round_trip`), in the order in which that became known.
-    pub arrivals: Vec<Arrival>,
-    /// How each step fared, of a check with several.
-    pub steps: Vec<Step>,
-}
-
-/// A figure that only `GET /probe` shows, under the name that blackbox_exporter gives it.
-#[derive(Debug, Clone)]
-pub struct Gauge {
-    /// Metric name.
-    pub name: &'static str,
-    /// What it means, for `# HELP`.
-    pub help: &'static str,
-    /// Label pairs.
-    pub labels: Vec<(&'static str, String)>,
-    /// Value.
-    pub value: f64,
-}
 
 /// One attempt under way.
 pub struct Attempt {
@@ -70,12 +36,24 @@ pub struct Attempt {
     started: Instant,
     timeout: Duration,
     phases: PhaseTimes,
-    current: Option<(Phase, Instant, &'static str)>,
+    current: Option<Present>,
     socket: Option<Socket>,
     condemned: Option<Failure>,
     about: String,
     whole: Option<(Phase, Instant)>,
+    progress: Option<Arc<Mutex<Progress>>>,
 }
+
+/// How far an attempt was when it entered its present phase: for whoever stops waiting for one that goes on.
+#[derive(Default)]
+pub(in crate::protocol) struct Progress {
+    facts: Facts,
+    phases: PhaseTimes,
+    current: Option<Present>,
+}
+
+/// A phase under way: since when, and what is awaited in it.
+type Present = (Phase, Instant, &'static str);
 
 impl Attempt {
     /// An attempt that begins now.
@@ -99,7 +77,21 @@ impl Attempt {
             condemned: None,
             about: String::new(),
             whole: None,
+            progress: None,
         }
+    }
+
+    /// Lets somebody else see from now on how far the attempt is.
+    pub(in crate::protocol) fn show_progress(&mut self) -> Arc<Mutex<Progress>> {
+        Arc::clone(self.progress.get_or_insert_default())
+    }
+
+    /// Takes another attempt's progress as its own.
+    pub(in crate::protocol) fn take_over(&mut self, progress: &Mutex<Progress>) {
+        let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        self.facts = progress.facts.clone();
+        self.phases = progress.phases;
+        self.current = progress.current;
     }
 
     /// Enters a phase; the one before it ends here. `awaited` completes the sentence "no … within 5s".
@@ -111,6 +103,10 @@ impl Attempt {
     pub fn enter_at(&mut self, phase: Phase, awaited: &'static str, since: Instant) {
         self.leave_at(since);
         self.current = Some((phase, since, awaited));
+        if let Some(progress) = &self.progress {
+            let (facts, phases, current) = (self.facts.clone(), self.phases, self.current);
+            *progress.lock().unwrap_or_else(PoisonError::into_inner) = Progress { facts, phases, current };
+        }
     }
 
     /// Ends the present phase, if there is one.

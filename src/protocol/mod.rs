@@ -8,6 +8,7 @@ mod attempt;
 mod basic;
 mod common;
 pub mod delivery;
+mod facts;
 mod head;
 mod link;
 #[cfg(any(test, fuzzing))]
@@ -18,8 +19,9 @@ mod ws;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-pub use attempt::{Attempt, Facts, Gauge};
+pub use attempt::Attempt;
 pub use common::{Ip, Overrides, Pattern, Problem, Span, TlsFile};
+pub use facts::{Facts, Gauge};
 pub use grpc::GrpcFile;
 pub use http::{Expect, HttpFile, Reuse, StatusRange, Version as HttpVersion};
 pub use mqtt::{MqttFile, Version as MqttVersion};

@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use error::StoreError;
 pub use facts::Wanted;
 pub use letters::{Claimed, LetterId, Next, Unsent};
+pub use open::folder_of;
 pub use resume::Resumed;
 pub use standing::{Mark, Standing};
 

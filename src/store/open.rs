@@ -101,6 +101,15 @@ impl Store {
     }
 }
 
+/// The folder in which a store lies, for what must outlive the process beside it; the present folder for one in memory.
+///
+/// # Errors
+/// That no store has such an address.
+pub fn folder_of(url: &str) -> Result<PathBuf, StoreError> {
+    let path = path_of(url)?;
+    Ok(path.as_deref().and_then(Path::parent).map(Path::to_owned).unwrap_or_default())
+}
+
 /// The file that an address names; nothing for memory.
 fn path_of(url: &str) -> Result<Option<PathBuf>, StoreError> {
     let wrong = |url: &str, why: &str| StoreError::Address { url: url.to_owned(), why: why.to_owned() };

@@ -9,7 +9,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
 use usoryou::{
     model::{Kind, Phase, StepCame},
     net::Net,
@@ -18,7 +21,7 @@ use usoryou::{
 
 use crate::support::{
     api::{self, Answer, Api, Asked},
-    fake::{Fake, closed_port, silence},
+    fake::{Fake, closed_port, request, silence},
     looking::{Looked, TIMEOUT, check, look, net, turn},
 };
 
@@ -432,6 +435,52 @@ async fn a_look_that_is_cut_off_does_not_lose_the_refresh_token() {
         }
     }
     assert_eq!(again(&net, &own).await.words(), "up");
+}
+
+/// An answer that comes when nobody waits for it any more holds the one refresh token that is still good.
+#[tokio::test]
+async fn a_refresh_token_in_a_late_answer_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (go, wait) = tokio::sync::watch::channel(false);
+    let heard: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+    let told = Arc::clone(&heard);
+    let endpoint = Fake::tcp(move |mut stream| {
+        let (mut wait, told) = (wait.clone(), Arc::clone(&told));
+        async move {
+            let Some(head) = request(&mut stream).await else { return };
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let mut body = vec![0; length.unwrap_or(0)];
+            stream.read_exact(&mut body).await.unwrap();
+            told.lock().unwrap().push(String::from_utf8(body).unwrap());
+            wait.wait_for(|go| *go).await.unwrap();
+            let granted = r#"{"access_token":"late","expires_in":3600,"refresh_token":"second"}"#;
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{granted}", granted.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    })
+    .await;
+    let grant = json!({"refresh_token": {"token_url": endpoint.url("/token"), "client_id": "me",
+        "refresh_token": "first", "client_auth": "body"}});
+    let net = kept_in(folder.path());
+    let own = check(&net, json!({"oauth2": grant}));
+    let looked = again(&net, &own).await;
+    assert_eq!(looked.words(), "down first_byte timed_out", "{}", looked.detail());
+    assert!(looked.facts.peer.is_some(), "what was learned is told");
+    go.send(true).unwrap();
+    let kept = || {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        files.filter_map(|file| std::fs::read_to_string(file).ok()).any(|text| text.contains("second"))
+    };
+    while !kept() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Another process goes on with it.
+    let next = kept_in(folder.path());
+    assert_eq!(again(&next, &check(&next, json!({"oauth2": grant}))).await.words(), "up");
+    let heard = heard.lock().unwrap();
+    let presented: Vec<bool> = heard.iter().map(|body| body.contains("refresh_token=second")).collect();
+    assert_eq!(presented, [false, true], "{heard:?}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::{
     model::{PartyKind, Subject, Vantage},
     net::{Net, Pin},
     protocol::{CheckFile, Ip, Overrides, Span},
+    store,
 };
 
 /// Flags that change how a target is looked at.
@@ -42,6 +43,15 @@ pub(in crate::cli) struct Flags {
     /// HTTP/3 alone
     #[arg(long, conflicts_with_all = ["http1", "http2"])]
     http3: bool,
+    /// Store of the agent that looks from here: nothing is read from it, but tokens that outlive a process lie beside it
+    #[arg(long, value_name = "URL", env = "USORYOU_STORE", default_value = "sqlite:usoryou.db")]
+    store: String,
+    /// Region of this vantage point; replaces `vantage.region` of the configuration
+    #[arg(long, value_name = "NAME", env = "USORYOU_REGION")]
+    region: Option<String>,
+    /// Node of this vantage point; replaces `vantage.node` of the configuration
+    #[arg(long, value_name = "NAME", env = "USORYOU_NODE")]
+    node: Option<String>,
 }
 
 /// Finds what is to be looked at.
@@ -57,11 +67,12 @@ pub(super) fn choose(
     let overrides = flags.overrides().map_err(Stopped::Usage)?;
     let pins = flags.resolve.iter().map(|text| pin(text)).collect::<Result<Vec<_>, _>>().map_err(Stopped::Usage)?;
     let net = Net::system(pins).map_err(Stopped::Unknown)?;
+    net.kept.stay_in(store::folder_of(&flags.store).map_err(|error| Stopped::Usage(error.to_string()))?);
     let mut probes = Vec::new();
     // A configuration is read only when something in it is asked for: a bare URL needs none.
     let plan = if targets.is_empty() || targets.iter().any(|target| !target.contains(':')) {
         let env = |name: &str| std::env::var(name).ok();
-        let read = config::read(config_path, &env, &net, &config::VantageOverrides::default());
+        let read = config::read(config_path, &env, &net, &flags.vantage());
         Some(read.map_err(|mistakes| Stopped::Configuration(mistakes.to_string()))?.plan)
     } else {
         None
@@ -139,6 +150,12 @@ fn of_url(target: &str, overrides: &Overrides, timeout: Option<Span>, net: &Arc<
 }
 
 impl Flags {
+    fn vantage(&self) -> config::VantageOverrides {
+        // An empty variable of the environment is how a template leaves something out.
+        let given = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+        config::VantageOverrides { region: given(&self.region), node: given(&self.node) }
+    }
+
     fn overrides(&self) -> Result<Overrides, String> {
         let headers = self
             .header

@@ -30,6 +30,8 @@ const RETRY: Duration = Duration::from_secs(5);
 const REPLACE: Duration = Duration::from_secs(30);
 /// A fetch that nobody waits for.
 const IN_BACKGROUND: Duration = Duration::from_secs(10);
+/// A refresh token that has been sent may be used up: the one in the answer is waited for this long, whoever has gone.
+const LINGER: Duration = Duration::from_mins(1);
 /// Share of a token's life after which it is renewed, and what is added to or taken from that at random.
 const EARLY: (f64, f64) = (0.8, 0.05);
 
@@ -160,26 +162,37 @@ impl Keeper {
         answer::read(heard.status, &heard.read.bytes, heard.read.complete)
     }
 
-    /// Fetches beside the caller, who may be cut off: an answer under way holds a token that comes only once. Ends a
-    /// little before the caller's deadline.
+    /// Fetches beside the caller, who may be cut off: an answer under way holds a token that comes only once. Says what
+    /// is known a little before the caller's deadline, though the fetch may go on.
     pub(super) async fn fetch_for(self: &Arc<Self>, attempt: &Attempt, fresh: bool) -> Fetched {
         let timeout = attempt.timeout();
         let mut own = Attempt::begin(Arc::clone(&attempt.net), attempt.vantage.clone(), 0, timeout);
+        let mut seen = Attempt::begin(Arc::clone(&attempt.net), attempt.vantage.clone(), 0, timeout);
+        let progress = own.show_progress();
         let margin = (timeout / 50).clamp(Duration::from_millis(10), Duration::from_millis(100));
-        own.deadline = attempt.deadline.checked_sub(margin).unwrap_or(attempt.deadline);
+        let deadline = attempt.deadline.checked_sub(margin).unwrap_or(attempt.deadline);
+        own.deadline = deadline;
         own.wants_gauges = attempt.wants_gauges;
-        let fetching = tokio::spawn(Arc::clone(self).fetch(self.slot(&attempt.vantage), own, fresh));
-        fetching.await.unwrap_or_else(|_| {
-            Fetched::failed(Failure::new(
+        let slot = self.slot(&attempt.vantage);
+        let fetching = tokio::spawn(Arc::clone(self).fetch(Arc::clone(&slot), own, fresh));
+        match timeout_at(deadline, fetching).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(_)) => Fetched::failed(Failure::new(
                 Phase::Exchange,
                 Kind::Internal,
                 "fetching a token stopped with a fault of our own",
-            ))
-        })
+            )),
+            Err(_) => {
+                seen.take_over(&progress);
+                let failure = seen.timed_out();
+                slot.note_failed(&failure);
+                Fetched::of(Err(failure), seen)
+            }
+        }
     }
 
     async fn fetch(self: Arc<Self>, slot: Arc<Slot>, mut attempt: Attempt, fresh: bool) -> Fetched {
-        let deadline = attempt.deadline;
+        let mut deadline = attempt.deadline;
         let late = |attempt: &mut Attempt| Err(attempt.timed_out());
         let Ok(_turn) = timeout_at(deadline, slot.flight.lock()).await else {
             return Fetched::of(late(&mut attempt), attempt);
@@ -195,6 +208,10 @@ impl Keeper {
             }
         }
         locked(&slot.held).tried = Some(now);
+        if matches!(self.file, OAuth2File::RefreshToken(_)) {
+            deadline = deadline.max(now + LINGER);
+            attempt.deadline = deadline;
+        }
         let token = match timeout_at(deadline, self.renew(&slot, &mut attempt, fresh)).await {
             Ok(token) => token,
             Err(_) => late(&mut attempt),
@@ -224,6 +241,11 @@ impl Slot {
         let share = EARLY.0 + EARLY.1 * (2.0 * chance() - 1.0);
         let access = Access { token: token.clone(), got, renew: got + lasts.mul_f64(share), ends: got + lasts };
         locked(&self.held).access = Some(access);
+    }
+
+    /// Whoever wants a token soon hears of this failure.
+    fn note_failed(&self, failure: &Failure) {
+        locked(&self.held).failed = Some((Instant::now(), failure.clone()));
     }
 
     /// The refresh token that the file has not got.
