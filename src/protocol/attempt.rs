@@ -86,12 +86,13 @@ impl Attempt {
         Arc::clone(self.progress.get_or_insert_default())
     }
 
-    /// Takes another attempt's progress as its own.
-    pub(in crate::protocol) fn take_over(&mut self, progress: &Mutex<Progress>) {
+    /// Takes another attempt's progress as its own. Says whether that one has begun at all.
+    pub(in crate::protocol) fn take_over(&mut self, progress: &Mutex<Progress>) -> bool {
         let progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
         self.facts = progress.facts.clone();
         self.phases = progress.phases;
         self.current = progress.current;
+        self.current.is_some()
     }
 
     /// Enters a phase; the one before it ends here. `awaited` completes the sentence "no … within 5s".

@@ -227,7 +227,14 @@ impl Protocol for Grpc {
     fn build(file: &Self::File, net: &Arc<Net>) -> Result<Self, Problem> {
         let (secured, rest) = split(&file.address);
         let endpoint = Endpoint::parse(rest, secured.then_some(443), file.ip);
-        let endpoint = endpoint.map_err(|why| Problem::at("address", why))?;
+        let endpoint = endpoint.map_err(|why| match rest.split_once("://") {
+            Some((other, _)) => {
+                let why =
+                    format!("`{other}` is not a scheme of gRPC: write host:port, grpc://host:port or grpcs://host");
+                Problem::at("address", why)
+            }
+            None => Problem::at("address", why),
+        })?;
         if !secured && file.tls != TlsFile::default() {
             let problem = Problem::at("tls", "there is no TLS here: the address does not begin with grpcs://");
             return Err(problem.help(format!("write grpcs://{endpoint}")));

@@ -183,9 +183,13 @@ impl Keeper {
                 "fetching a token stopped with a fault of our own",
             )),
             Err(_) => {
-                seen.take_over(&progress);
-                let failure = seen.timed_out();
-                slot.note_failed(&failure);
+                // Whoever has only waited for another's fetch knows no more than what came of that one.
+                let others = if seen.take_over(&progress) { None } else { slot.lately_failed(Instant::now()) };
+                let failure = others.unwrap_or_else(|| {
+                    let failure = seen.timed_out();
+                    slot.note_failed(&failure);
+                    failure
+                });
                 Fetched::of(Err(failure), seen)
             }
         }
