@@ -54,6 +54,7 @@ async fn run(config: &str, store: &str, regions: &[String]) {
         plan: watch::channel(Arc::clone(&plans[0])).1,
         store: Store::open(store).await.unwrap(),
         inbox,
+        arrived: None,
         view: watch::channel(View::default()).0,
         metrics: Metrics::new("bench"),
         http: notify::http_client(&net.trust).unwrap(),

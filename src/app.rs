@@ -1,6 +1,7 @@
-//! The composition root of `usoryou run`: builds everything, starts it, and stops it in reverse order. The only place
+//! The composition root of `usoryou run` and `usoryou hub`: builds everything, starts it, and stops it in reverse order. The only place
 //! that knows everyone; does no work of its own.
 
+mod base;
 mod listen;
 mod news;
 mod reload;
@@ -16,14 +17,14 @@ use tokio::{
 use crate::{
     config::{self, Mistakes, VantageOverrides},
     engine::{Engine, Observer},
-    hub::{self, Hub, Pace, View},
     metrics::Metrics,
     net::Net,
-    notify,
-    store::{self, Store, StoreError},
+    store::{self, StoreError},
+    uplink::CannotSpool,
     web::{self, WebState},
 };
 
+use base::Ground;
 pub use listen::CannotListen;
 use reload::Reloads;
 
@@ -45,6 +46,17 @@ pub struct Options {
     pub store: String,
     /// `--region`, `--node`.
     pub vantage: VantageOverrides,
+    /// The command.
+    pub role: Role,
+}
+
+/// What this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It probes, and judges by itself unless the configuration names a hub to report to.
+    Agent,
+    /// It judges what agents report, and probes nothing.
+    Hub,
 }
 
 /// Why nothing was started, or why it could not go on.
@@ -62,6 +74,9 @@ pub enum Stopped {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What is seen cannot wait for the hubs.
+    #[error(transparent)]
+    Spool(#[from] CannotSpool),
     /// Messages cannot be sent.
     #[error("cannot send messages: {0}")]
     Notify(String),
@@ -81,53 +96,54 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
     let mut signals = signals::Signals::receive().map_err(Stopped::Signals)?;
     let net = Net::system(Vec::new()).map_err(Stopped::Net)?;
     net.kept.stay_in(store::folder_of(&options.store)?);
-    let files = reload::Source { path: options.config, net: Arc::clone(&net), vantage: options.vantage };
+    let files =
+        reload::Source { path: options.config.clone(), net: Arc::clone(&net), vantage: options.vantage.clone() };
     let used = files.content().await;
     let config::Loaded { plan, warnings } = files.read().await.map_err(Stopped::Configuration)?;
     let listener = listen::bind(&options.listen).await?;
-    let store = Store::open(&options.store).await?;
-    let http = notify::http_client(&net.trust).map_err(Stopped::Notify)?;
-
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     metrics.config_reload(true);
     reload::warn(&warnings);
     let address = listener.local_addr().map_or_else(|_| options.listen.clone(), |address| address.to_string());
     let (probes, parties) = (plan.probes.len(), plan.parties.len());
-    tracing::info!("listening on http://{address}, {probes} probes of {parties} parties, facts in {}", options.store);
 
-    let observer = Observer::new(net, plan.vantage.clone(), Arc::clone(&plan.hash));
+    let observer = Observer::new(Arc::clone(&net), plan.vantage.clone(), Arc::clone(&plan.hash));
     let (plans, plan) = watch::channel(plan);
     let (sink, inbox) = mpsc::channel(FACTS);
-    let (view, views) = watch::channel(View::default());
     let (wishes, wished) = mpsc::channel(RELOADS);
-    let (stop_hub, hub_stopped) = watch::channel(false);
-    let (stop_engine, engine_stopped) = oneshot::channel::<()>();
     let (stop_web, web_stopped) = watch::channel(false);
+    let mut parts = Parts::default();
 
-    let hub = Hub {
-        plan: plan.clone(),
-        store: store.clone(),
-        inbox,
-        view,
-        metrics: Arc::clone(&metrics),
-        http,
-        pace: Pace::default(),
+    let ground = Ground { options: &options, net: &net, plan: &plan, metrics: &metrics };
+    let base = match (options.role, base::hubs(&plan)) {
+        (Role::Agent, Some(hubs)) => base::agent(&ground, &hubs, inbox, &mut parts)?,
+        _ => base::hub(&ground, inbox, &mut parts).await?,
     };
-    let engine = Engine { observer: observer.clone(), metrics: Arc::clone(&metrics), plan: plan.clone(), sink };
+    tracing::info!("listening on http://{address}, {probes} probes of {parties} parties, facts in {}", base.keeps);
     let web = WebState {
         metrics: Arc::clone(&metrics),
         plan: plan.clone(),
-        observer,
+        observer: observer.clone(),
         reload: wishes,
-        store,
-        view: views.clone(),
+        store: base.store,
+        intake: base.intake,
+        probing: options.role == Role::Agent,
+        view: base.view,
     };
     let hang_ups = signals.reload();
-    let reloads = Reloads { source: files, used, plans, metrics, wishes: wished, hang_ups };
-    let mut parts = Parts::default();
-    let news = tokio::spawn(news::tell(views, plan));
-    let hub = parts.start("judging", hub::run(hub, hub_stopped));
-    let engine = parts.start("probing", engine.run(async { drop(engine_stopped.await) }));
+    let reloads = Reloads { source: files, used, plans, metrics: Arc::clone(&metrics), wishes: wished, hang_ups };
+    let (stop_engine, engine_stopped) = oneshot::channel::<()>();
+    let engine = match options.role {
+        Role::Agent => {
+            let engine = Engine { observer, metrics, plan, sink };
+            parts.start("probing", engine.run(async { drop(engine_stopped.await) }))
+        }
+        // Nobody here sees anything, and yet the inbox stays open until the end.
+        Role::Hub => tokio::spawn(async move {
+            drop(engine_stopped.await);
+            drop(sink);
+        }),
+    };
     let reloads = parts.start("reloading", reload::follow(reloads));
     let web = parts.start("serving", web::serve(listener, web, web_stopped));
 
@@ -141,10 +157,11 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
         reloads.abort();
         drop(stop_engine);
         let _ = engine.await;
-        // The engine was the last to add to the inbox: the hub takes what is in it and ends.
-        let _ = stop_hub.send(true);
-        let _ = hub.await;
-        let _ = news.await;
+        // The engine was the last to add to the inbox: what stands below takes what is in it and ends.
+        let _ = base.stop.send(true);
+        for task in base.tasks {
+            let _ = task.await;
+        }
         let _ = web.await;
     };
     tokio::select! {

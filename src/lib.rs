@@ -8,6 +8,7 @@
 //! hub     Observation -> store, window -> attribution::judge -> incident::step -> notify::plan -> store.apply
 //! notify  outbox -> channel (Slack)
 //! replay  stored observations -> the same course again -> what would have been said
+//! uplink  spool -> a hub elsewhere, where hub.urls names one
 //! web     /metrics /probe /api    cli  run check validate replay demo
 //! ```
 //!
@@ -30,4 +31,5 @@ pub mod protocol;
 pub mod replay;
 pub mod report;
 pub mod store;
+pub mod uplink;
 pub mod web;

@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 11] = [
     &["replay"],
     &["engine", "hub"],
     &["config"],
-    &["notify"],
+    &["notify", "uplink"],
     &["protocol", "store", "feed", "metrics"],
     &["net", "attribution", "incident", "report"],
     &["model"],
@@ -35,7 +35,7 @@ const OWNERS: [(&str, &[&str], &str); 7] = [
 ];
 
 /// Files longer than 300 lines (tests not counted), each with its reason; none may have more than 500.
-const LONG: [(&str, &str); 17] = [
+const LONG: [(&str, &str); 18] = [
     ("src/attribution/absorb.rs", "an observation on its way to everything that it is evidence for"),
     ("src/attribution/explain.rs", "one inquiry from suspicion to answer"),
     ("src/attribution/hypotheses.rs", "every explanation beside the others that it competes with"),
@@ -49,6 +49,7 @@ const LONG: [(&str, &str); 17] = [
     ("src/engine/session/mod.rs", "one machine whose every state sees the same session"),
     ("src/notify/words.rs", "everything that is said of an incident, to be read aloud in one go"),
     ("src/notify/outbox.rs", "exactly once is an argument over all steps of a letter, read in one go"),
+    ("src/uplink/spool.rs", "that nothing is lost is an argument over all that a segment goes through"),
     ("src/protocol/http/line.rs", "one connection from its opening to its end, in both versions of HTTP"),
     ("src/protocol/firebase_realtime/talk.rs", "one conversation from the hello to every way in which it ends"),
     ("src/protocol/firestore/listen.rs", "one call from its beginning to every way in which it ends"),

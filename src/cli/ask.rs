@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Common, Exit, Stopped,
-    hub::{self, Where},
+    asking::{self, Where},
     moment::Moment,
     paint::{Paint, Tint},
 };
@@ -66,10 +66,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     let question: Vec<(&str, String)> = at.map(|at| ("at", at.to_rfc3339())).into_iter().collect();
     let hub = &args.place.hub;
     let asking = async {
-        let told: Vec<serde_json::Value> = hub::ask_json(hub, "verdicts", &question).await?;
+        let told: Vec<serde_json::Value> = asking::ask_json(hub, "verdicts", &question).await?;
         // An incident of then may have begun long before.
         let since = at.unwrap_or_else(chrono::Utc::now) - chrono::TimeDelta::days(30);
-        let incidents: Vec<Incident> = hub::ask_json(hub, "incidents", &[("since", since.to_rfc3339())]).await?;
+        let incidents: Vec<Incident> = asking::ask_json(hub, "incidents", &[("since", since.to_rfc3339())]).await?;
         Ok::<_, Stopped>((told, incidents))
     };
     let (raw, incidents) = super::runtime()?.block_on(asking)?;

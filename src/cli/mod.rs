@@ -2,6 +2,7 @@
 //! Results go to stdout, everything else to stderr. Must not know how anything is measured or judged.
 
 mod ask;
+mod asking;
 mod check;
 mod completions;
 mod demo;
@@ -38,8 +39,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Probe on schedule, judge, tell people, and serve /metrics and the API
+    /// Probe on schedule, judge, tell people, and serve /metrics and the API; with `hub.urls` only probe and report there
     Run(run::Args),
+    /// Judge what agents elsewhere report, tell people, and serve /metrics and the API; probe nothing
+    Hub(hub::Args),
     /// Say everything that is wrong with a configuration, with line, column and what was meant
     Validate(validate::Args),
     /// Print the JSON Schema of probes.yaml, for editors
@@ -182,6 +185,7 @@ pub fn main() -> ExitCode {
     logging::init(&Common { quiet: common.quiet.max(quieter), ..common.clone() });
     let done = match command {
         Command::Run(args) => run::run(&common, args),
+        Command::Hub(args) => hub::run(&common, args),
         Command::Validate(args) => validate::run(&common, &args),
         Command::Schema => schema::run(),
         Command::Check(args) => check::run(&common, &args),

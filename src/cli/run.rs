@@ -1,10 +1,10 @@
-//! `usoryou run`: the agent with its embedded hub, until a signal ends it.
+//! `usoryou run`: the agent, with a hub of its own or reporting to one elsewhere, until a signal ends it.
 
 use std::time::Duration;
 
 use super::{Common, Exit, Stopped};
 use crate::{
-    app::{self, Options},
+    app::{self, Options, Role},
     config::{Mistake, Mistakes, VantageOverrides},
 };
 
@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Where the internal listener serves /metrics, /probe, /healthz and the API; `:PORT` is every address
     #[arg(long, value_name = "ADDR", env = "USORYOU_LISTEN", default_value = "127.0.0.1:9797")]
     listen: String,
-    /// Where facts, incidents and unsent notifications are kept
+    /// Where facts, incidents and unsent notifications are kept; not used with `hub.urls` in the configuration
     #[arg(long, value_name = "URL", env = "USORYOU_STORE", default_value = "sqlite:usoryou.db")]
     store: String,
     /// Region of this vantage point; replaces `vantage.region` of the configuration
@@ -34,7 +34,12 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
     // An empty variable of the environment is how a template leaves something out.
     let given = |name: Option<String>| name.filter(|name| !name.is_empty());
     let vantage = VantageOverrides { region: given(region), node: given(node) };
-    let options = Options { config: common.config.clone(), listen, store, vantage };
+    let options = Options { config: common.config.clone(), listen, store, vantage, role: Role::Agent };
+    start(common, options)
+}
+
+/// Runs what the options say until a signal ends it.
+pub(super) fn start(common: &Common, options: Options) -> Result<Exit, Stopped> {
     let runtime = super::runtime()?;
     let ended = runtime.block_on(app::run(options));
     runtime.shutdown_timeout(LEAVE_BEHIND);

@@ -12,6 +12,7 @@ use super::{
     fault::{Fault, did_you_mean},
     feeds,
     file::{File, MaintenanceFile, ProbeFile},
+    hubs,
     rules::{self, is_name},
     tree::{Content, Id, Tree},
 };
@@ -66,6 +67,8 @@ impl Workshop<'_> {
                 bytes: file.store.max_size.as_ref().map_or(2_000_000_000, |size| size.value.0),
             },
             concurrency: file.concurrency.as_ref().map_or(512, |count| count.value as usize),
+            hubs: hubs::hubs(file),
+            agents: hubs::agents(file),
         }
     }
 

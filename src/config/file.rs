@@ -11,6 +11,7 @@ use url::Url;
 use super::{
     at::{At, Several},
     confirm::ConfirmFile,
+    hubs::HubFile,
     or_off::OrOff,
     session::SessionFile,
     shorthand::ShortOrLong,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     feed::FeedFile,
-    model::{Cause, PartyKind, Secret, Severity},
+    model::{Cause, PartyKind, Severity},
     notify::{ChannelFile, clients::Clients},
     protocol::{CheckFile, Span},
 };
@@ -54,7 +55,7 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(range(min = 1, max = 65_536))]
     pub(super) concurrency: Option<At<u32>>,
-    /// Hubs to report to; left out: a hub inside of this process.
+    /// Hubs to report to (left out: a hub inside of this process), and agents that may report to this one.
     #[serde(default)]
     pub(super) hub: HubFile,
 }
@@ -235,16 +236,6 @@ pub(super) struct StoreFile {
     pub(super) max_age: Option<At<Span>>,
     /// Size of the store (2GB).
     pub(super) max_size: Option<At<Size>>,
-}
-
-/// Hubs to report to.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct HubFile {
-    /// Addresses of the hubs; this version has none to report to.
-    pub(super) urls: Option<At<Vec<String>>>,
-    /// What the hubs know this agent by.
-    pub(super) token: Option<At<Secret>>,
 }
 
 /// A required value: unlike an optional one it cannot be given as nothing.

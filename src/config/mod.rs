@@ -12,6 +12,7 @@ mod fault;
 mod feeds;
 mod file;
 mod graft;
+mod hubs;
 mod interpolate;
 mod keys;
 mod mistake;
@@ -34,6 +35,7 @@ mod wrong;
 
 use std::{io::Read as _, path::Path, sync::Arc};
 
+pub use hubs::Agent;
 pub use mistake::{Mistake, Mistakes, Place, Severity};
 pub use plan::{Alerts, Confirm, Keep, Maintenance, Party, Plan, Probe, Session};
 

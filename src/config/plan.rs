@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use super::hubs::Agent;
 use crate::{
     feed::Feed,
     model::{PartyKind, Subject, Timestamp, Vantage},
     notify::{ChannelFile, Habits, Hears, clients::Clients},
     protocol::{Check, CheckFile},
+    uplink::Hubs,
 };
 
 /// A checked configuration.
@@ -31,6 +33,10 @@ pub struct Plan {
     pub keep: Keep,
     /// Runs under way at once, at most.
     pub concurrency: usize,
+    /// Hubs to report to; without any, this process judges by itself.
+    pub hubs: Option<Hubs>,
+    /// Agents that may report to this hub.
+    pub agents: Vec<Agent>,
 }
 
 /// Who answers for a thing.

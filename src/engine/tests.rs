@@ -122,6 +122,8 @@ fn plan(probes: &[Arc<Probe>], concurrency: usize) -> Arc<Plan> {
         maintenance: Vec::new(),
         keep: Keep { age: SECOND, bytes: 0 },
         concurrency,
+        hubs: None,
+        agents: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod course;
 mod feeds;
+mod intake;
 mod keeper;
 mod noticing;
 mod ourselves;
@@ -25,6 +26,7 @@ use tokio::{
 };
 
 pub use course::{Course, Turn};
+pub use intake::{Intake, NotTaken};
 pub use noticing::Noticing;
 pub use ourselves::Ourselves;
 pub use view::{StoreHealth, View};
@@ -83,6 +85,8 @@ pub struct Hub {
     pub store: Store,
     /// Observations on their way in. Whoever fills it decides what happens when it is full.
     pub inbox: mpsc::Receiver<Observation>,
+    /// What agents elsewhere have handed in: it is in the store already. Nothing where none may, see [`Intake`].
+    pub arrived: Option<mpsc::Receiver<Vec<Observation>>>,
     /// What pages and terminals show.
     pub view: watch::Sender<View>,
     /// Figures.
@@ -183,6 +187,7 @@ async fn judging(
                 take(&mut batch, &mut rounds, keeper, &hub.metrics);
                 hub.metrics.hub_queue(hub.inbox.len());
             }
+            Some(arrived) = next(&mut hub.arrived) => absorb(&arrived, &mut rounds, &hub.metrics),
         }
     }
     while hub.inbox.try_recv().map(|seen| batch.push(seen)).is_ok() {
@@ -200,12 +205,24 @@ async fn after<T>(at: tokio::time::Instant, work: impl Future<Output = T>) -> T 
     work.await
 }
 
-fn take(batch: &mut Vec<Observation>, rounds: &mut Rounds, keeper: &Keeper, metrics: &Metrics) {
+/// The next batch that agents have handed in, where they may.
+async fn next(arrived: &mut Option<mpsc::Receiver<Vec<Observation>>>) -> Option<Vec<Observation>> {
+    match arrived {
+        Some(arrived) => arrived.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn absorb(seen: &[Observation], rounds: &mut Rounds, metrics: &Metrics) {
     let now = chrono::Utc::now();
-    for seen in &*batch {
+    for seen in seen {
         rounds.absorb(seen, now);
     }
-    metrics.hub_absorbed(batch.len() as u64);
+    metrics.hub_absorbed(seen.len() as u64);
+}
+
+fn take(batch: &mut Vec<Observation>, rounds: &mut Rounds, keeper: &Keeper, metrics: &Metrics) {
+    absorb(batch, rounds, metrics);
     keeper.keep(batch.drain(..));
 }
 

@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use super::{
     Metrics, lock,
     probe::{LATENCY, histogram},
+    uplink,
 };
 use crate::model::{Cause, FeedState, FeedWord, Incident, Timestamp, Verdict};
 
@@ -24,6 +25,8 @@ pub(super) struct Fleet {
     pub(super) config: Option<ConfigReload>,
     pub(super) hub: Option<Hub>,
     pub(super) store: Option<Store>,
+    pub(super) uplink: Option<uplink::Uplink>,
+    pub(super) intake: Option<uplink::Intake>,
 }
 
 /// One series of `usoryou_verdict`.

@@ -7,6 +7,7 @@ mod fleet;
 mod probe;
 mod process;
 mod session;
+mod uplink;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,6 +1,6 @@
 //! Observations: written in batches, read by time.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::TryStreamExt as _;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -38,6 +38,17 @@ impl Store {
         let mut writer = self.begin().await?;
         let inserted = insert(&mut writer, seen).await;
         Self::end(writer, inserted).await
+    }
+
+    /// The same, and says which were new: what was sent twice is to be judged once.
+    ///
+    /// # Errors
+    /// When the store cannot take them; then it has taken none.
+    pub async fn append_new(&self, seen: Vec<Observation>) -> Result<Vec<Observation>, StoreError> {
+        let mut writer = self.begin().await?;
+        let inserted = insert_telling(&mut writer, &seen).await;
+        let new = Self::end(writer, inserted).await?;
+        Ok(seen.into_iter().filter(|one| new.contains(&with_id(one).id)).collect())
     }
 
     /// Every observation due at an instant or later, oldest first.
@@ -134,23 +145,39 @@ impl Store {
 async fn insert(connection: &mut SqliteConnection, seen: &[Observation]) -> Result<usize, sqlx::Error> {
     let mut inserted = 0;
     for rows in seen.chunks(ROWS) {
-        let mut insert = QueryBuilder::<Sqlite>::new(
-            "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
-        );
-        insert.push_values(rows, |mut row, one| {
-            let one = with_id(one);
-            row.push_bind(one.id.as_bytes().to_vec())
-                .push_bind(one.probe.to_string())
-                .push_bind(one.party.to_string())
-                .push_bind(one.region.to_string())
-                .push_bind(micros(one.scheduled_at))
-                .push_bind(one.outcome.word())
-                .push_bind(serde_json::to_string(&*one).unwrap_or_default());
-        });
+        let mut insert = insertion(rows);
         // Batches differ in length: keeping each statement prepared would only fill the cache.
         inserted += insert.build().persistent(false).execute(&mut *connection).await?.rows_affected();
     }
     Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
+}
+
+async fn insert_telling(connection: &mut SqliteConnection, seen: &[Observation]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let mut new = HashSet::new();
+    for rows in seen.chunks(ROWS) {
+        let mut insert = insertion(rows);
+        insert.push(" returning id");
+        let ids: Vec<Vec<u8>> = insert.build_query_scalar().persistent(false).fetch_all(&mut *connection).await?;
+        new.extend(ids.iter().filter_map(|id| Uuid::from_slice(id).ok()));
+    }
+    Ok(new)
+}
+
+fn insertion(rows: &[Observation]) -> QueryBuilder<Sqlite> {
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
+    );
+    insert.push_values(rows, |mut row, one| {
+        let one = with_id(one);
+        row.push_bind(one.id.as_bytes().to_vec())
+            .push_bind(one.probe.to_string())
+            .push_bind(one.party.to_string())
+            .push_bind(one.region.to_string())
+            .push_bind(micros(one.scheduled_at))
+            .push_bind(one.outcome.word())
+            .push_bind(serde_json::to_string(&*one).unwrap_or_default());
+    });
+    insert
 }
 
 /// A line of a foreign file may come without an id; what it is about makes one.

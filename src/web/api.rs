@@ -25,7 +25,7 @@ use super::{Site, health, not_from_elsewhere};
 use crate::{
     config::Probe,
     model::{FeedState, PartyKind, Silence, Timestamp},
-    store::StoreError,
+    store::{Store, StoreError},
 };
 
 pub(super) fn routes() -> Router<Site> {
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Router<Site> {
         .route("/probes", get(probes))
         .route("/verdicts", get(verdicts::show))
         .route("/incidents", get(incidents::show))
-        .route("/observations", get(observations::show))
+        .route("/observations", get(observations::show).post(observations::take))
         .route(
             "/silences",
             get(silences::show).merge(post(silences::add).layer(middleware::from_fn(not_from_elsewhere))),
@@ -65,6 +65,16 @@ impl From<StoreError> for Refused {
     }
 }
 
+impl Site {
+    /// Facts and incidents.
+    fn store(&self) -> Result<&Store, Refused> {
+        self.given.store.as_ref().ok_or_else(|| {
+            let why = "this agent reports to a hub elsewhere: ask the hub, it has all that was seen and judged";
+            Refused(StatusCode::NOT_FOUND, why.to_owned())
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Status {
     version: &'static str,
@@ -90,7 +100,7 @@ async fn status(State(site): State<Site>) -> Json<Status> {
     let plan = site.given.plan.borrow().clone();
     let reason = health::why_not(&site).await;
     let now = chrono::Utc::now();
-    let silences = site.given.store.silences();
+    let silences = site.given.store.as_ref().map(Store::silences).unwrap_or_default();
     let view = site.given.view.borrow();
     let judged = view.verdicts.iter().zip(&view.sentences);
     Json(Status {

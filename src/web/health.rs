@@ -28,9 +28,11 @@ const STORE_WITHIN: Duration = Duration::from_secs(2);
 /// One sentence, or nothing when this process can be relied on.
 pub(super) async fn why_not(site: &Site) -> Option<String> {
     let has_probes = !site.given.plan.borrow().probes.is_empty();
-    if has_probes && !site.given.metrics.anything_has_run() {
+    if has_probes && site.given.probing && !site.given.metrics.anything_has_run() {
         return Some("no probe has run yet".to_owned());
     }
+    // An agent judges nothing: that its hubs are out of reach is told by its figures, and keeps it from nothing.
+    let store = site.given.store.as_ref()?;
     {
         let view = site.given.view.borrow();
         if view.at.is_none() {
@@ -41,7 +43,7 @@ pub(super) async fn why_not(site: &Site) -> Option<String> {
         }
     }
     let wanted = Wanted { limit: 1, ..Wanted::default() };
-    match tokio::time::timeout(STORE_WITHIN, site.given.store.observations(&wanted)).await {
+    match tokio::time::timeout(STORE_WITHIN, store.observations(&wanted)).await {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("the store does not answer".to_owned()),

@@ -25,7 +25,13 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
 };
 
-use crate::{config::Plan, engine::Observer, hub::View, metrics::Metrics, store::Store};
+use crate::{
+    config::Plan,
+    engine::Observer,
+    hub::{Intake, View},
+    metrics::Metrics,
+    store::Store,
+};
 
 pub use reload::{Reload, ReloadRefused};
 pub use report::{Period, html as report_html, report};
@@ -50,8 +56,12 @@ pub struct WebState {
     pub observer: Observer,
     /// Where wishes for a reload go.
     pub reload: mpsc::Sender<Reload>,
-    /// Facts and incidents.
-    pub store: Store,
+    /// Facts and incidents; nothing where they are kept elsewhere, by the hub that an agent reports to.
+    pub store: Option<Store>,
+    /// Where agents hand in what they saw; nothing where there is no hub.
+    pub intake: Option<Intake>,
+    /// Whether probes of the configuration run here: a hub alone leaves them to its agents.
+    pub probing: bool,
     /// What the hub thinks.
     pub view: watch::Receiver<View>,
 }

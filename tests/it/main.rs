@@ -36,5 +36,6 @@ mod sse;
 mod store;
 mod tcp_tls;
 mod telling;
+mod uplink;
 mod web;
 mod websocket;

@@ -101,6 +101,14 @@ fn exercised() -> Arc<Metrics> {
     metrics.store_size(4096);
     metrics.store_append_failed();
     metrics.store_dropped(1);
+    metrics.uplink_spool(2048, 3, Duration::from_secs(2));
+    metrics.uplink_sent(5);
+    metrics.uplink_bytes(700);
+    metrics.uplink_dropped("size", 1);
+    metrics.uplink_batch("taken");
+    metrics.hub_handed(&"eu-1".into(), 5, 1, 1);
+    metrics.hub_turned_away("stranger");
+    metrics.hub_clock_offset(&"eu-1".into(), -0.01);
     metrics.config_reload(true);
     metrics
 }

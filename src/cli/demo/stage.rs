@@ -84,6 +84,7 @@ pub(super) async fn run(options: Options, stop: impl Future<Output = ()>) -> Res
         plan: watch::channel(Arc::clone(&plan)).1,
         store,
         inbox,
+        arrived: None,
         view,
         metrics,
         http: notify::http_client(&net.trust)?,

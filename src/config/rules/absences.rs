@@ -1,4 +1,4 @@
-//! What is not there, or has no effect: nothing to probe, nothing to compare with, nobody to tell, a later version's key.
+//! What is not there, or has no effect: nothing to probe, nothing to compare with, nobody to tell.
 
 use std::collections::BTreeSet;
 
@@ -55,19 +55,5 @@ pub(super) fn providers_can_be_compared(facts: &Facts<'_>, faults: &mut Vec<Faul
             )
             .help("add a party of `kind: control` (or `us`) with a probe"),
         );
-    }
-}
-
-pub(super) fn not_in_this_version(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
-    let hub = &facts.file.hub;
-    let has_urls = hub.urls.as_ref().is_some_and(|urls| !urls.value.is_empty());
-    if let Some(urls) = hub.urls.as_ref().filter(|_| has_urls) {
-        faults.push(
-            Fault::error(facts.tree.place(urls.id), "agents of this version cannot report to a hub elsewhere")
-                .help("leave `hub` out: this process then judges and tells people itself"),
-        );
-    } else if let Some(token) = &hub.token {
-        let at = facts.tree.node(token.id).key_span.clone().unwrap_or_else(|| facts.tree.place(token.id));
-        faults.push(Fault::warning(at, "`hub.token` has no effect without `hub.urls`"));
     }
 }

@@ -34,7 +34,7 @@ type Rule = fn(&Facts<'_>, &mut Vec<Fault>);
 
 /// Every rule.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
-    let of_what_is_there: [Rule; 13] = [
+    let of_what_is_there: [Rule; 14] = [
         names::names,
         names::probe_names_are_unique,
         references::parties_exist,
@@ -47,7 +47,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
         numbers::confirmations_fit,
         crate::config::session::holds_fit,
         crate::config::feeds::feeds_make_sense,
-        absences::not_in_this_version,
+        crate::config::hubs::hubs_can_be_reached,
+        crate::config::hubs::agents_are_told_apart,
     ];
     let of_what_is_not: [Rule; 3] =
         [absences::something_is_probed, absences::everything_is_used, absences::providers_can_be_compared];

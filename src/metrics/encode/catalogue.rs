@@ -1,6 +1,7 @@
 //! Every family: name, help, type, labels, and where its values come from. A family without a series is left out.
 
 mod sessions;
+mod uplink;
 
 use std::{
     fmt::Error,
@@ -40,6 +41,7 @@ impl Collector for Catalogue {
         let fleet = lock(&self.0.fleet);
         judgement(&mut page, &fleet)?;
         telling(&mut page, &fleet)?;
+        uplink::families(&mut page, &fleet)?;
         keeping(&mut page, &fleet)
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn show(
 ) -> Result<Json<Vec<Incident>>, Refused> {
     let Query(Asked { party, since, state }) = asked?;
     let since = since.map_or_else(|| chrono::Utc::now() - SINCE, |Instant(since)| since);
-    let stored = match site.given.store.incidents(since).await {
+    let stored = match site.store()?.incidents(since).await {
         Ok(stored) => stored,
         // What the hub knows is the better part, and matters most just when the store fails.
         Err(error) if site.given.view.borrow().at.is_some() => {

@@ -1,21 +1,25 @@
-//! `/api/v1/observations`: what was seen, newest first as JSON, or as the lines that files hold and `replay` reads.
+//! `/api/v1/observations`: what was seen, newest first as JSON, or as the lines that files hold and `replay` reads; and
+//! where agents hand in what they saw.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Query, State, rejection::QueryRejection},
-    http::{StatusCode, header},
+    body::to_bytes,
+    extract::{Query, Request, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 
 use super::{Instant, Refused};
-use crate::{store::Wanted, web::Site};
+use crate::{hub::NotTaken, store::Wanted, uplink::SENT_AT, web::Site};
 
 /// Observations of one answer, when nobody says …
 const LIMIT: usize = 100;
 /// … and at most: some megabytes.
 const LARGEST: usize = 5000;
+/// No batch of an agent is larger, packed or not.
+const BATCH: usize = 1 << 20;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +49,7 @@ pub(super) async fn show(
     let Query(Asked { probe, party, region, since, until, limit, format }) = asked?;
     let (from, until) = (since.map(|Instant(at)| at), until.map(|Instant(at)| at));
     let limit = limit.unwrap_or(LIMIT).min(LARGEST);
-    let mut seen = site.given.store.observations(&Wanted { probe, party, region, from, until, limit }).await?;
+    let mut seen = site.store()?.observations(&Wanted { probe, party, region, from, until, limit }).await?;
     match format {
         Form::Json => Ok(Json(seen).into_response()),
         Form::Jsonl => {
@@ -60,5 +64,47 @@ pub(super) async fn show(
             }
             Ok(([(header::CONTENT_TYPE, "application/jsonl")], lines).into_response())
         }
+    }
+}
+
+/// Takes a batch of an agent. Who it is comes first: nothing is read for a stranger.
+pub(super) async fn take(State(site): State<Site>, request: Request) -> Result<Response, Response> {
+    let Some(intake) = &site.given.intake else {
+        let why = "this is no hub: it takes no observations".to_owned();
+        return Err(Refused(StatusCode::NOT_FOUND, why).into_response());
+    };
+    let (head, body) = request.into_parts();
+    let agent = intake.agent(token(&head.headers)).map_err(refused)?;
+    let packed = match head.headers.get(header::CONTENT_ENCODING).map(|coding| coding.as_bytes()) {
+        None | Some(b"identity") => false,
+        Some(b"gzip") => true,
+        Some(_) => {
+            let why = "a batch is packed with gzip or not at all".to_owned();
+            return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response());
+        }
+    };
+    let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away("too_large", NotTaken::TooLarge)))?;
+    let sent_at = head.headers.get(SENT_AT).and_then(|at| at.to_str().ok()?.parse().ok());
+    let taken = intake.take(&agent, body.into(), packed, sent_at).await.map_err(refused)?;
+    Ok(Json(taken).into_response())
+}
+
+fn token(headers: &HeaderMap) -> &str {
+    let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    given.strip_prefix("Bearer ").unwrap_or_default()
+}
+
+fn refused(why: NotTaken) -> Response {
+    let status = match &why {
+        NotTaken::Stranger => StatusCode::UNAUTHORIZED,
+        NotTaken::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        NotTaken::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        NotTaken::Spoilt(_) => StatusCode::BAD_REQUEST,
+    };
+    let answer = Refused(status, why.to_string());
+    match why {
+        NotTaken::Busy { wait, .. } => ([(header::RETRY_AFTER, wait.to_string())], answer).into_response(),
+        NotTaken::Stranger => ([(header::WWW_AUTHENTICATE, "Bearer")], answer).into_response(),
+        _ => answer.into_response(),
     }
 }

@@ -53,7 +53,7 @@ pub(in crate::web) async fn show(
         return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "another report is being made".to_owned()));
     };
     let wanted = Period { from, to, party };
-    let made = tokio::time::timeout(WITHIN, report(&site.given.store, Some(&plan), &wanted)).await;
+    let made = tokio::time::timeout(WITHIN, report(site.store()?, Some(&plan), &wanted)).await;
     let made = made.map_err(|_| Refused(StatusCode::SERVICE_UNAVAILABLE, "the report took too long".to_owned()))??;
     Ok(match format {
         Form::Json => Json(made).into_response(),

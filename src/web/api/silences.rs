@@ -36,7 +36,7 @@ pub(super) async fn show(
 ) -> Result<Json<Vec<Silence>>, Refused> {
     let Query(Asked { all }) = asked?;
     let now = chrono::Utc::now();
-    let known = site.given.store.silences();
+    let known = site.store()?.silences();
     Ok(Json(known.iter().filter(|silence| all || silence.until > now).cloned().collect()))
 }
 
@@ -98,13 +98,13 @@ pub(super) async fn add(
         from: now,
         until,
     };
-    let added = site.given.store.add_silence(silence).await?;
+    let added = site.store()?.add_silence(silence).await?;
     tracing::info!(silence = &*added.id, party = &*added.party, by = &*added.by, until = %added.until, "silenced: {}", added.why);
     Ok((StatusCode::CREATED, Json(added)))
 }
 
 pub(super) async fn end(State(site): State<Site>, Path(id): Path<String>) -> Result<Json<Silence>, Refused> {
-    match site.given.store.end_silence(&id, chrono::Utc::now()).await? {
+    match site.store()?.end_silence(&id, chrono::Utc::now()).await? {
         Some(ended) => {
             tracing::info!(silence = &*ended.id, party = &*ended.party, "the silence was ended");
             Ok(Json(ended))

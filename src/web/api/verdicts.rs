@@ -44,6 +44,7 @@ pub(super) async fn show(
     let told = match at {
         Some(Instant(at)) => then(&site, &plan, at).await?,
         None => {
+            site.store()?;
             let view = site.given.view.borrow();
             view.verdicts.iter().cloned().zip(view.sentences.iter().cloned()).collect()
         }
@@ -72,7 +73,7 @@ async fn then(site: &Site, plan: &Arc<Plan>, at: Timestamp) -> Result<Vec<(Verdi
     let from = Some(Judge::reaches_back_to(at).min(warm_up));
     // What was due just then was seen then, and is part of it.
     let until = at.checked_add_signed(TimeDelta::milliseconds(1));
-    let seen = site.given.store.observations(&Wanted { from, until, limit: LARGEST, ..Wanted::default() }).await?;
+    let seen = site.store()?.observations(&Wanted { from, until, limit: LARGEST, ..Wanted::default() }).await?;
     let plan = Arc::clone(plan);
     let judged = tokio::task::spawn_blocking(move || judge(&plan, seen, at)).await;
     judged.map_err(|_| Refused(StatusCode::INTERNAL_SERVER_ERROR, "cannot judge that instant".to_owned()))

@@ -102,8 +102,16 @@ impl Hurried {
             },
         };
         let http = notify::http_client(&Trust::default()).unwrap();
-        let hub =
-            Hub { plan: seen_plan, store: store.clone(), inbox: arriving, view, metrics: metrics.clone(), http, pace };
+        let hub = Hub {
+            plan: seen_plan,
+            store: store.clone(),
+            inbox: arriving,
+            arrived: None,
+            view,
+            metrics: metrics.clone(),
+            http,
+            pace,
+        };
         let task = runtime.spawn(hub::run(hub, stopped));
         Self { store, view: seen_view, metrics, plan, inbox, stop, task, runtime }
     }

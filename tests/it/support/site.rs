@@ -50,7 +50,16 @@ impl Site {
             let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let address = listener.local_addr().unwrap();
             let store = Store::open("sqlite::memory:").await.unwrap();
-            let state = WebState { metrics: given, plan, observer, reload, store: store.clone(), view: viewed };
+            let state = WebState {
+                metrics: given,
+                plan,
+                observer,
+                reload,
+                store: Some(store.clone()),
+                intake: None,
+                probing: true,
+                view: viewed,
+            };
             tokio::spawn(web::serve(listener, state, stopped));
             (address, store)
         });
@@ -98,5 +107,7 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
         maintenance: Vec::new(),
         keep: Keep { age: Duration::from_secs(86_400), bytes: 1 << 30 },
         concurrency: 16,
+        hubs: None,
+        agents: Vec::new(),
     }
 }

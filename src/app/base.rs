@@ -1,0 +1,106 @@
+//! What an engine stands on: a hub of its own over a store, or the way to a hub elsewhere. Builds and starts it, and
+//! says how to stop it.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use super::{Options, Parts, Stopped, news};
+use crate::{
+    config::Plan,
+    hub::{self, Hub, Intake, Pace, View},
+    metrics::Metrics,
+    model::Observation,
+    net::Net,
+    notify,
+    store::Store,
+    uplink::{Hubs, Uplink},
+};
+
+/// What is there already.
+pub(super) struct Ground<'a> {
+    pub(super) options: &'a Options,
+    pub(super) net: &'a Arc<Net>,
+    pub(super) plan: &'a watch::Receiver<Arc<Plan>>,
+    pub(super) metrics: &'a Arc<Metrics>,
+}
+
+/// What was started.
+pub(super) struct Base {
+    /// Where what is seen goes, for people.
+    pub(super) keeps: String,
+    pub(super) store: Option<Store>,
+    pub(super) intake: Option<Intake>,
+    pub(super) view: watch::Receiver<View>,
+    /// Told when nothing more is added to the inbox.
+    pub(super) stop: watch::Sender<bool>,
+    /// To be waited for, in this order.
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+/// A hub in this process, for the engine beside it and for agents elsewhere.
+pub(super) async fn hub(
+    ground: &Ground<'_>,
+    inbox: mpsc::Receiver<Observation>,
+    parts: &mut Parts,
+) -> Result<Base, Stopped> {
+    let Ground { options, net, plan, metrics } = ground;
+    let store = Store::open(&options.store).await?;
+    let http = notify::http_client(&net.trust).map_err(Stopped::Notify)?;
+    let (view, views) = watch::channel(View::default());
+    let (stop, stopped) = watch::channel(false);
+    let (intake, arrived) = Intake::new(store.clone(), (*plan).clone(), views.clone(), Arc::clone(metrics));
+    let hub = Hub {
+        plan: (*plan).clone(),
+        store: store.clone(),
+        inbox,
+        arrived: Some(arrived),
+        view,
+        metrics: Arc::clone(metrics),
+        http,
+        pace: Pace::default(),
+    };
+    let judging = parts.start("judging", hub::run(hub, stopped));
+    let telling = tokio::spawn(news::tell(views.clone(), (*plan).clone()));
+    let keeps = options.store.clone();
+    let tasks = vec![judging, telling];
+    Ok(Base { keeps, store: Some(store), intake: Some(intake), view: views, stop, tasks })
+}
+
+/// The way to a hub elsewhere.
+pub(super) fn agent(
+    ground: &Ground<'_>,
+    hubs: &Hubs,
+    inbox: mpsc::Receiver<Observation>,
+    parts: &mut Parts,
+) -> Result<Base, Stopped> {
+    let uplink = Uplink::open(hubs, &ground.net.trust, Arc::clone(ground.metrics))?;
+    let (now, in_force) = watch::channel(Some(hubs.clone()));
+    let following = tokio::spawn(follow(ground.plan.clone(), now));
+    let reporting = parts.start("reporting", async move {
+        uplink.run(inbox, in_force).await;
+        following.abort();
+    });
+    let keeps = format!("the spool {}, on their way to {} hubs", hubs.spool.display(), hubs.urls.len());
+    let (view, stop) = (watch::channel(View::default()).1, watch::channel(false).0);
+    Ok(Base { keeps, store: None, intake: None, view, stop, tasks: vec![reporting] })
+}
+
+/// The hubs that the configuration names.
+pub(super) fn hubs(plan: &watch::Receiver<Arc<Plan>>) -> Option<Hubs> {
+    plan.borrow().hubs.clone()
+}
+
+/// Hands on the hubs and the token of each new plan.
+async fn follow(mut plan: watch::Receiver<Arc<Plan>>, now: watch::Sender<Option<Hubs>>) {
+    while plan.changed().await.is_ok() {
+        let hubs = plan.borrow_and_update().hubs.clone();
+        if hubs.is_none() {
+            tracing::warn!("the new configuration names no hub: what is seen waits in the spool until the next start");
+        }
+        now.send_replace(hubs);
+    }
+}

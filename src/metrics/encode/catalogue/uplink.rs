@@ -1,0 +1,61 @@
+//! The families of the way from agents to hubs.
+
+use std::fmt::Error;
+
+use super::{Labels, Page, alone, whole};
+use crate::metrics::fleet::Fleet;
+
+pub(super) fn families(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
+    if let Some(uplink) = &fleet.uplink {
+        page.gauges("uplink_spool_bytes", "Size of the spool", alone(Some(whole(uplink.spool_bytes))))?;
+        page.gauges(
+            "uplink_spool_observations",
+            "Observations that wait in the spool",
+            alone(Some(whole(uplink.spool_observations))),
+        )?;
+        page.gauges(
+            "uplink_oldest_unsent_seconds",
+            "For how long the oldest part of the spool has waited; 0 when nothing waits",
+            alone(Some(uplink.oldest.as_secs_f64())),
+        )?;
+        page.counters(
+            "uplink_observations_sent",
+            "Observations that a hub has taken or had already",
+            alone(Some(whole(uplink.sent))),
+        )?;
+        page.counters(
+            "uplink_sent_bytes",
+            "Bytes of batches as they were sent, packed",
+            alone(Some(whole(uplink.sent_bytes))),
+        )?;
+        page.counters(
+            "uplink_observations_dropped",
+            "Observations that no hub will ever have, by reason",
+            uplink.dropped.iter().map(|(reason, count)| (Labels(vec![("reason", *reason)]), whole(*count))),
+        )?;
+        page.counters(
+            "uplink_batches",
+            "Batches by what became of them",
+            uplink.batches.iter().map(|(result, count)| (Labels(vec![("result", *result)]), whole(*count))),
+        )?;
+    }
+    let Some(intake) = &fleet.intake else { return Ok(()) };
+    page.counters(
+        "hub_agent_observations",
+        "Observations that agents have handed to the hub, by agent and what became of them",
+        intake
+            .observations
+            .iter()
+            .map(|((agent, result), count)| (Labels(vec![("agent", &**agent), ("result", *result)]), whole(*count))),
+    )?;
+    page.counters(
+        "hub_batches_turned_away",
+        "Batches that the hub did not take, by reason",
+        intake.turned_away.iter().map(|(reason, count)| (Labels(vec![("reason", *reason)]), whole(*count))),
+    )?;
+    page.gauges(
+        "hub_agent_clock_offset_seconds",
+        "How far the clock of an agent is ahead of the hub's, less the shortest way between them",
+        intake.clock_offsets.iter().map(|(agent, offset)| (Labels(vec![("agent", &**agent)]), *offset)),
+    )
+}
