@@ -2,7 +2,7 @@
 
 use tokio_tungstenite::tungstenite::{
     Error,
-    error::{CapacityError, ProtocolError, SubProtocolError},
+    error::{CapacityError, ProtocolError},
 };
 
 use super::io;
@@ -13,38 +13,29 @@ use crate::model::{Failure, Kind, Phase};
 pub fn websocket(phase: Phase, error: &Error) -> Failure {
     let (kind, words) = match error {
         Error::Io(error) => return io(phase, error),
-        Error::Protocol(error) => breach(phase, error),
+        Error::Protocol(error) => breach(error),
         Error::ConnectionClosed | Error::AlreadyClosed => (Kind::ClosedEarly, "connection closed".to_owned()),
         Error::Capacity(CapacityError::MessageTooLong { max_size, .. }) => {
             (Kind::BodyTooLarge, format!("a message of more than {max_size} bytes"))
         }
-        Error::Capacity(CapacityError::TooManyHeaders) | Error::AttackAttempt => {
+        Error::Capacity(_) | Error::AttackAttempt => {
             (Kind::ProtocolError, "the head of the answer is too large".to_owned())
         }
         Error::Utf8(_) => (Kind::ProtocolError, "a text that is not UTF-8".to_owned()),
         Error::HttpFormat(_) => (Kind::ProtocolError, "what came back is not HTTP".to_owned()),
         Error::WriteBufferFull(_) => (Kind::TimedOut, "the other side does not take what we send".to_owned()),
-        Error::Http(answer) => (Kind::UpgradeRefused, format!("answered {}", answer.status().as_u16())),
-        Error::Url(_) | Error::Tls(_) => (Kind::Internal, "the request cannot be sent like this".to_owned()),
+        Error::Http(_) | Error::Url(_) | Error::Tls(_) => {
+            (Kind::Internal, "the request cannot be sent like this".to_owned())
+        }
     };
     Failure::new(phase, kind, words)
 }
 
-fn breach(phase: Phase, error: &ProtocolError) -> (Kind, String) {
+fn breach(error: &ProtocolError) -> (Kind, String) {
     let words = match error {
-        ProtocolError::HandshakeIncomplete => {
-            return (Kind::ClosedEarly, "connection closed before the answer was complete".to_owned());
-        }
         ProtocolError::ResetWithoutClosingHandshake => {
             return (Kind::ClosedEarly, "connection closed without a close frame".to_owned());
         }
-        ProtocolError::SecWebSocketAcceptKeyMismatch => "the answer's Sec-WebSocket-Accept is not for our key",
-        ProtocolError::MissingUpgradeWebSocketHeader => "answered 101 without `Upgrade: websocket`",
-        ProtocolError::MissingConnectionUpgradeHeader => "answered 101 without `Connection: Upgrade`",
-        ProtocolError::SecWebSocketSubProtocolError(SubProtocolError::NoSubProtocol) => {
-            return (Kind::UpgradeRefused, "agreed to none of the subprotocols".to_owned());
-        }
-        ProtocolError::SecWebSocketSubProtocolError(_) => "agreed to a subprotocol that was not offered",
         ProtocolError::HttparseError(_) | ProtocolError::WrongHttpVersion => "what came back is not HTTP/1.1",
         ProtocolError::NonZeroReservedBits => "a frame with bits set that nobody agreed on",
         ProtocolError::MaskedFrameFromServer => "a masked frame",
@@ -55,7 +46,6 @@ fn breach(phase: Phase, error: &ProtocolError) -> (Kind, String) {
         ProtocolError::SendAfterClosing | ProtocolError::InvalidHeader(_) | ProtocolError::WrongHttpMethod => {
             return (Kind::Internal, "the request cannot be sent like this".to_owned());
         }
-        _ if phase == Phase::Upgrade => "the answer to the upgrade breaks the protocol",
         _ => "what came back are no frames",
     };
     (Kind::ProtocolError, words.to_owned())

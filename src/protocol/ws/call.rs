@@ -1,15 +1,15 @@
 //! Where a WebSocket leads and what is said at the door: prepared once, opened as often as wanted.
 
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderMap, header};
 use tokio_tungstenite::{
-    client_async_with_config,
-    tungstenite::{handshake::client::generate_key, protocol::WebSocketConfig},
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
 };
 use url::{Position, Url};
 
-use super::{MESSAGE_AT_MOST, WebSocket, refused};
+use super::{MESSAGE_AT_MOST, WebSocket, upgrade};
 use crate::{
-    model::{Failure, Kind, Phase},
+    model::{Failure, Phase, Secret},
     protocol::{Attempt, Endpoint, Ip, Problem, Secure, link::Link},
 };
 
@@ -27,8 +27,9 @@ pub(in crate::protocol) struct Call {
     /// Whether the server has sent us here itself, so that the probe's TLS name is not meant for it.
     pub(in crate::protocol) elsewhere: bool,
     shown: String,
-    path: http::Uri,
-    headers: HeaderMap,
+    /// The head of the request, but for the key and the end: as text it is smaller than in parts.
+    head: Secret,
+    subprotocols: Box<[String]>,
 }
 
 impl Call {
@@ -63,27 +64,29 @@ impl Call {
         if let Some(own) = OUR_HEADERS.iter().find(|name| headers.contains_key(**name)) {
             return Err(Problem::at(&format!("headers.{own}"), "the upgrade to WebSocket itself sets this header"));
         }
-        if !headers.contains_key(header::HOST) {
-            let authority = url.port().map_or_else(|| shown_host.to_owned(), |port| format!("{shown_host}:{port}"));
-            let authority = HeaderValue::from_str(&authority).map_err(|_| wrong("the host cannot be sent as it is"))?;
-            headers.insert(header::HOST, authority);
+        let is_token = |name: &&str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c))
+        };
+        if let Some(bad) = subprotocols.iter().find(|name| !is_token(name)) {
+            return Err(Problem::at("subprotocols", format!("`{bad}` is not the name of a subprotocol")));
         }
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        let own_host = headers.remove(header::HOST);
+        let authority = url.port().map_or_else(|| shown_host.to_owned(), |port| format!("{shown_host}:{port}"));
+        let authority = own_host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(&authority);
+        let mut head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        );
         if !subprotocols.is_empty() {
-            let is_token = |name: &&str| {
-                !name.is_empty() && name.chars().all(|c| c.is_ascii_graphic() && !"()<>@,;:\\\"/[]?={}".contains(c))
-            };
-            if let Some(bad) = subprotocols.iter().find(|name| !is_token(name)) {
-                return Err(Problem::at("subprotocols", format!("`{bad}` is not the name of a subprotocol")));
-            }
-            let offered = HeaderValue::from_str(&subprotocols.join(", "));
-            let offered = offered.map_err(|_| Problem::at("subprotocols", "these cannot be sent as they are"))?;
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, offered);
+            head += &format!("Sec-WebSocket-Protocol: {}\r\n", subprotocols.join(", "));
+        }
+        for (name, value) in &headers {
+            let value = value.to_str().map_err(|_| wrong("a header cannot be sent as it is"))?;
+            head += &format!("{name}: {value}\r\n");
         }
         let shown = format!("{}://{}{}", url.scheme(), &url[Position::BeforeHost..Position::AfterPort], url.path());
-        Ok(Self { endpoint: Endpoint { host, port, ip }, secured, elsewhere: false, shown, path, headers })
+        let subprotocols = subprotocols.iter().map(|name| (*name).to_owned()).collect();
+        let endpoint = Endpoint { host, port, ip };
+        Ok(Self { endpoint, secured, elsewhere: false, shown, head: Secret::new(head), subprotocols })
     }
 
     /// The URL for people: without credentials, query and fragment.
@@ -115,31 +118,12 @@ impl Call {
     /// # Errors
     /// Why it was not changed.
     pub(in crate::protocol) async fn upgrade(&self, attempt: &mut Attempt, link: Link) -> Result<WebSocket, Failure> {
+        let mut link = link;
         attempt.enter(Phase::Upgrade, "answer to the upgrade");
-        // The handshake's own state is large for as long as it lasts, and should not be so for longer.
-        let changed = Box::pin(client_async_with_config(self.request()?, link, Some(frugal()))).await;
+        let early = upgrade::change(attempt, &mut link, self.head.reveal(), &self.subprotocols).await;
         attempt.leave();
-        match changed {
-            Ok((stream, answer)) => {
-                attempt.note_head(answer.status(), answer.headers());
-                Ok(WebSocket { stream, peer: attempt.facts.peer, pings: 0 })
-            }
-            Err(error) => Err(refused(attempt, &error)),
-        }
-    }
-
-    fn request(&self) -> Result<Request<()>, Failure> {
-        let unfit = || Failure::new(Phase::Upgrade, Kind::Internal, "the request cannot be sent like this");
-        let mut request = Request::new(());
-        // Only path and query are sent; the rest must be there for the library.
-        let scheme = if self.secured { "wss" } else { "ws" };
-        let path = self.path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        let uri = http::Uri::builder().scheme(scheme).authority("peer").path_and_query(path).build();
-        *request.uri_mut() = uri.map_err(|_| unfit())?;
-        request.headers_mut().clone_from(&self.headers);
-        let key = HeaderValue::from_str(&generate_key()).map_err(|_| unfit())?;
-        request.headers_mut().insert(header::SEC_WEBSOCKET_KEY, key);
-        Ok(request)
+        let stream = WebSocketStream::from_partially_read(link, early?, Role::Client, Some(frugal())).await;
+        Ok(WebSocket { stream, peer: attempt.facts.peer, pings: 0 })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod bytes;
 mod call;
+mod upgrade;
 
 use std::net::SocketAddr;
 
@@ -18,7 +19,7 @@ pub(super) use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use super::{Attempt, End, link::Link};
 use crate::{
-    model::{Connection, Failure, Kind, Phase},
+    model::{Connection, Failure, Phase},
     net::classify,
 };
 
@@ -146,24 +147,4 @@ impl From<End> for Failure {
     fn from(end: End) -> Self {
         end.failure
     }
-}
-
-/// What was answered instead of the change to WebSocket.
-fn refused(attempt: &mut Attempt, error: &tungstenite::Error) -> Failure {
-    let tungstenite::Error::Http(answer) = error else { return classify::websocket(Phase::Upgrade, error) };
-    let (status, headers) = (answer.status(), answer.headers());
-    attempt.note_head(status, headers);
-    if let Some(failure) = super::head::refusal(Phase::Upgrade, status) {
-        return failure;
-    }
-    let status = status.as_u16();
-    let kind_of_page = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let detail = match status {
-        200..=299 if kind_of_page.is_some_and(|kind| kind.starts_with("text/html")) => {
-            format!("answered {status} with a page instead of changing to WebSocket")
-        }
-        300..=399 => format!("answered {status}: redirected, which a WebSocket does not follow"),
-        _ => format!("answered {status} instead of changing to WebSocket"),
-    };
-    Failure::new(Phase::Upgrade, Kind::UpgradeRefused, detail)
 }
