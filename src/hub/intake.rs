@@ -283,7 +283,7 @@ mod tests {
         assert!(bomb.len() < 64 << 10);
         assert_eq!(unpack(&bomb, true), Err(NotTaken::TooLarge));
         assert!(matches!(unpack(b"no gzip", true), Err(NotTaken::Spoilt(_))));
-        assert!(matches!(unpack(&bomb[..bomb.len() / 2], true), Err(_)));
+        assert!(unpack(&bomb[..bomb.len() / 2], true).is_err());
         assert_eq!(read(&b"{}\n".repeat(LINES + 1), "eu", now()).unwrap_err(), NotTaken::TooLarge);
     }
 
