@@ -179,7 +179,12 @@ impl Seen {
             config: self.number(seen.config),
             credential: seen.credential.map_or(0, |name| self.number(name)),
         };
-        sample.slow |= seen.outcome == Outcome::Up && self.cells[cell].pace.is_slow(sample.duration);
+        let pace = &self.cells[cell].pace;
+        sample.slow |= seen.outcome == Outcome::Up && pace.is_slow(sample.duration);
+        // An expectation of time that the usual pace does not meet is nothing that has happened now.
+        if matches!(seen.failure, Some((_, Kind::TimedOut))) && pace.is_as_usual(sample.duration) {
+            sample.slow = false;
+        }
         match self.cells[cell].insert(sample) {
             Err(Refused::Duplicate) => return Absorbed::Duplicate,
             Err(Refused::TooOld) => return Absorbed::OutOfOrder,

@@ -125,6 +125,11 @@ impl Pace {
         self.learned >= Self::ENOUGH && x - self.middle > (3.0 * self.spread).clamp(SLOW, MUCH)
     }
 
+    /// Whether it takes hardly longer than it usually does.
+    pub(super) fn is_as_usual(&self, seconds: f32) -> bool {
+        self.usual().is_some_and(|usual| seconds < usual * 1.4)
+    }
+
     /// Whether it takes about so many seconds more than usual; `None` where so little is lost in what is usual.
     pub(super) fn shows(&self, seconds: f32, added: f32) -> Option<bool> {
         let usual = self.usual()?;
