@@ -202,6 +202,17 @@ async fn a_drop_between_rounds_is_told_by_the_next_one_with_the_way_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sessions_that_end_as_soon_as_they_are_open_are_not_opened_in_a_frenzy() {
+    let server = Server::new(Some((Duration::from_millis(100), end(Kind::TakenOver, false))));
+    let world = World::start(plan(&[holds("a", &server, 3600 * SECOND)], 10));
+    sleep(120 * SECOND).await;
+    // By the waits of a real client, up to six seconds, and once for a round that finds it closed.
+    assert!((12..=50).contains(&server.opened()), "{}", server.opened());
+    let told = told(&world.seen("a"));
+    assert!(told.iter().skip(1).all(|told| told.ends_with("taken_over") || told.starts_with("warm")), "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn rounds_that_fall_while_it_is_down_tell_the_last_try() {
     let server = Server::new(None);
     let world = World::start(plan(&[holds("a", &server, 3600 * SECOND)], 10));

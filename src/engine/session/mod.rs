@@ -37,6 +37,8 @@ use telling::{Untold, with_arrivals_of};
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
 /// The first try comes at once, but for this much drawn at random: thousands that ended together do not return together.
 const FIRST_SPREAD: Duration = Duration::from_millis(300);
+/// A session that lived for less has not worked, and the next try waits as after one that failed.
+const WORKED: Duration = Duration::from_secs(30);
 /// Tries to come back that one host sees at once.
 pub(super) const AT_ONCE: usize = 64;
 /// A target that asks us to wait longer than this is asked again all the same.
@@ -55,6 +57,8 @@ pub(super) struct Keeper {
     ages: Ages,
     /// Not told yet in any round.
     untold: Untold,
+    /// Sessions in a row that ended soon after they were opened.
+    short: u32,
 }
 
 /// Where a session stands.
@@ -79,7 +83,7 @@ enum State {
 
 impl Keeper {
     pub(super) fn new(probe: Arc<Probe>, series: SessionSeries, seat: Arc<Seat>, slots: Arc<Semaphore>) -> Self {
-        Self { probe, series, seat, slots, crew: None, ages: Ages::default(), untold: Untold::default() }
+        Self { probe, series, seat, slots, crew: None, ages: Ages::default(), untold: Untold::default(), short: 0 }
     }
 
     /// Keeps the session until the seat is left.
@@ -231,12 +235,17 @@ impl Keeper {
 
     fn after_a_failed_try(&mut self, down: Down, seen: Seen) -> State {
         let tries = down.tries.saturating_add(1);
-        let backoff = self.probe.check.hold().map(Hold::backoff).unwrap_or_default();
-        let wait = backoff.wait(tries, chance()).min(LONGEST_WAIT);
+        let wait = self.wait(tries);
         let told_to = seen.observation.retry_after.map(Duration::from_secs).unwrap_or_default().min(QUIET_AT_MOST);
         let next = Instant::now() + wait.max(told_to);
         self.series.down();
         State::Down { since: down.since, next, tries, last: Some(Box::new(with_arrivals_of(down.last, seen))) }
+    }
+
+    /// How long to wait before a try, after so many that came to nothing.
+    fn wait(&self, tries: u32) -> Duration {
+        let backoff = self.probe.check.hold().map(Hold::backoff).unwrap_or_default();
+        backoff.wait(tries, chance()).min(LONGEST_WAIT)
     }
 
     /// Tries to open the session, as an observation.
@@ -265,11 +274,17 @@ impl Keeper {
         if expected {
             tracing::debug!("session of {} ended as usual after {age:.0?}: {}", self.probe.name, end.failure);
         } else {
-            tracing::info!("session of {} ended after {age:.0?}: {}", self.probe.name, end.failure);
+            // One that keeps ending is told by its rounds; the log has the first.
+            if self.short == 0 {
+                tracing::info!("session of {} ended after {age:.0?}: {}", self.probe.name, end.failure);
+            }
             self.untold.bad = Some(end.failure);
         }
+        self.short = if age < WORKED { self.short.saturating_add(1) } else { 0 };
+        // The first that did not last is opened again at once as any other.
+        let tries = self.short.saturating_sub(1);
         let now = Instant::now();
-        State::Down { since: now, next: now + spread(FIRST_SPREAD), tries: 0, last: None }
+        State::Down { since: now, next: now + self.wait(tries).max(spread(FIRST_SPREAD)), tries, last: None }
     }
 
     /// The session is given up for a fault of our own: nobody's drop.
