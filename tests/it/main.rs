@@ -7,6 +7,7 @@ mod support;
 
 mod ask;
 mod channels;
+mod chart;
 mod check;
 mod config;
 mod confirm;

@@ -21,6 +21,12 @@ pub fn peer(name: &str) -> Option<PathBuf> {
     found
 }
 
+/// The program of that name that `make setup` has built, or nothing where it is missing.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin").join(name);
+    if built.is_file() { Some(built) } else { peer(name) }
+}
+
 /// The Python that has the packages of `tests/peers/requirements.txt` (`make setup`), or nothing where it is missing.
 pub fn python() -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/python/bin/python");
