@@ -16,7 +16,7 @@ use crate::{
     model::Observation,
     net::Net,
     notify,
-    store::Store,
+    store::{self, Store},
     uplink::{Hubs, Uplink},
 };
 
@@ -65,7 +65,7 @@ pub(super) async fn hub(
     };
     let judging = parts.start("judging", hub::run(hub, stopped));
     let telling = tokio::spawn(news::tell(views.clone(), (*plan).clone()));
-    let keeps = options.store.clone();
+    let keeps = store::shown(&options.store);
     let tasks = vec![judging, telling];
     Ok(Base { keeps, store: Some(store), intake: Some(intake), view: views, stop, tasks })
 }

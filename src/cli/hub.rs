@@ -13,8 +13,15 @@ pub(super) struct Args {
     /// address
     #[arg(long, value_name = "ADDR", env = "USORYOU_LISTEN", default_value = "127.0.0.1:9797")]
     listen: String,
-    /// Where facts, incidents and unsent notifications are kept
-    #[arg(long, value_name = "URL", env = "USORYOU_STORE", default_value = "sqlite:usoryou.db")]
+    /// Where facts, incidents and unsent notifications are kept: sqlite:PATH, or postgres://USER:PASSWORD@HOST/DATABASE for
+    /// any number of hubs
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "USORYOU_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:usoryou.db"
+    )]
     store: String,
 }
 

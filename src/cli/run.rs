@@ -17,8 +17,15 @@ pub(super) struct Args {
     /// Where the internal listener serves /metrics, /probe, /healthz and the API; `:PORT` is every address
     #[arg(long, value_name = "ADDR", env = "USORYOU_LISTEN", default_value = "127.0.0.1:9797")]
     listen: String,
-    /// Where facts, incidents and unsent notifications are kept; not used with `hub.urls` in the configuration
-    #[arg(long, value_name = "URL", env = "USORYOU_STORE", default_value = "sqlite:usoryou.db")]
+    /// Where facts, incidents and unsent notifications are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; not
+    /// used with `hub.urls` in the configuration
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "USORYOU_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:usoryou.db"
+    )]
     store: String,
     /// Region of this vantage point; replaces `vantage.region` of the configuration
     #[arg(long, value_name = "NAME", env = "USORYOU_REGION")]

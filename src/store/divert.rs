@@ -3,9 +3,13 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection};
-
-use super::{Store, StoreError, from_micros, incidents::post, micros, reading};
+use super::{
+    Store, StoreError,
+    access::{Access, sql},
+    from_micros,
+    incidents::post,
+    micros,
+};
 use crate::model::{Letter, Timestamp};
 
 /// A letter that was given up before is old news.
@@ -17,12 +21,15 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn failing_since(&self, channel: &str) -> Result<Option<Timestamp>, StoreError> {
-        let query = sqlx::query_scalar::<_, Option<i64>>(
-            "select min(at) from delivery where channel = ?1 and result = 'later'
-               and id > coalesce((select max(id) from delivery where channel = ?1 and result = 'taken'), 0)",
+        let mut access = self.reading().await?;
+        let since: Option<i64> = sql!(
+            access,
+            query_scalar.fetch_one,
+            "select min(at) from delivery where channel = $1 and result = 'later'
+               and id > coalesce((select max(id) from delivery where channel = $1 and result = 'taken'), 0)",
+            channel,
         )
-        .bind(channel);
-        let since = reading!(self, query, fetch_one).map_err(|error| StoreError::reading(&error))?;
+        .map_err(|error| StoreError::reading(&error))?;
         Ok(since.map(from_micros))
     }
 
@@ -37,37 +44,33 @@ impl Store {
         now: Timestamp,
         instead: &(dyn Fn(&Letter, bool) -> Option<Letter> + Sync),
     ) -> Result<Vec<Letter>, StoreError> {
-        let mut writer = self.begin().await?;
-        let diverted = divert(&mut writer, channel, now, instead).await;
-        Self::end(writer, diverted).await
+        let mut access = self.begin_leading().await?;
+        let diverted = divert(&mut access, channel, now, instead).await;
+        Self::end(access, diverted).await
     }
 }
 
 async fn divert(
-    connection: &mut SqliteConnection,
+    access: &mut Access<'_>,
     channel: &str,
     now: Timestamp,
     instead: &(dyn Fn(&Letter, bool) -> Option<Letter> + Sync),
 ) -> Result<Vec<Letter>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select id, state = 'dead' as given_up, body from letter
-         where channel = ?1 and elsewhere is null
-           and (state in ('pending', 'claimed', 'handed_over') or (state = 'dead' and done_at >= ?2)) order by id",
-    )
-    .bind(channel)
-    .bind(micros(now - JUST_NOW))
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows: Vec<(i64, bool, String)> = sql!(
+        access,
+        query_as.fetch_all,
+        "select id, state = 'dead', body from letter
+         where channel = $1 and elsewhere is null
+           and (state in ('pending', 'claimed', 'handed_over') or (state = 'dead' and done_at >= $2)) order by id",
+        channel,
+        micros(now - JUST_NOW),
+    )?;
     let mut diverted = Vec::new();
-    for row in rows {
-        let Ok(letter) = serde_json::from_str::<Letter>(row.get("body")) else { continue };
-        let Some(copy) = instead(&letter, row.get("given_up")) else { continue };
-        post(connection, &copy).await?;
-        sqlx::query("update letter set elsewhere = ? where id = ?")
-            .bind(&*copy.channel)
-            .bind(row.get::<i64, _>("id"))
-            .execute(&mut *connection)
-            .await?;
+    for (id, given_up, body) in rows {
+        let Ok(letter) = serde_json::from_str::<Letter>(&body) else { continue };
+        let Some(copy) = instead(&letter, given_up) else { continue };
+        post(access, &copy).await?;
+        sql!(access, query.execute, "update letter set elsewhere = $1 where id = $2", &*copy.channel, id)?;
         diverted.push(copy);
     }
     Ok(diverted)
@@ -75,13 +78,16 @@ async fn divert(
 
 /// Channels that were told of an incident in place of this one.
 pub(super) async fn told_instead(
-    connection: &mut SqliteConnection,
+    access: &mut Access<'_>,
     channel: &str,
     incident: &str,
 ) -> Result<Vec<Arc<str>>, sqlx::Error> {
-    let query = sqlx::query_scalar(
-        "select distinct elsewhere from letter where incident = ? and channel = ? and elsewhere is not null",
-    );
-    let told: Vec<String> = query.bind(incident).bind(channel).fetch_all(connection).await?;
+    let told: Vec<String> = sql!(
+        access,
+        query_scalar.fetch_all,
+        "select distinct elsewhere from letter where incident = $1 and channel = $2 and elsewhere is not null",
+        incident,
+        channel,
+    )?;
     Ok(told.into_iter().map(Into::into).collect())
 }

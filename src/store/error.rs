@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use sqlx::error::DatabaseError as _;
+use sqlx::{postgres::PgDatabaseError, sqlite::SqliteError};
+
 /// Why the store could not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -30,6 +33,21 @@ pub enum StoreError {
     /// No room on the disk.
     #[error("cannot write to the store: the disk is full")]
     Full,
+    /// The server does not answer.
+    #[error("cannot reach the store: {why}")]
+    Unreachable {
+        /// What was tried.
+        why: String,
+    },
+    /// The server answers, and lets nobody in or has other tables.
+    #[error("cannot use the store: {why}")]
+    Server {
+        /// What it said.
+        why: String,
+    },
+    /// Another hub leads: nothing of what was to be written has been.
+    #[error("cannot write to the store: not the leader any more")]
+    Deposed,
     /// Anything else.
     #[error("cannot {doing} the store: {why}")]
     Other {
@@ -47,22 +65,44 @@ const FULL: i32 = 13;
 const CANTOPEN: i32 = 14;
 const NOTADB: i32 = 26;
 
-/// The primary result code of an error, if the database gave one.
+/// Postgres' code for a disk that is full, and what its codes begin with when the server is going or coming.
+const DISK_FULL: &str = "53100";
+const ADMIN_SHUTDOWN: &str = "57P0";
+
+/// The primary result code of an error, if it is one of SQLite.
 fn code(error: &sqlx::Error) -> Option<i32> {
-    let code = error.as_database_error()?.code()?;
-    code.parse::<i32>().ok().map(|code| code & 0xff)
+    let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
+    error.code()?.parse::<i32>().ok().map(|code| code & 0xff)
+}
+
+/// The code of an error, if it is one of Postgres.
+pub(super) fn state(error: &sqlx::Error) -> Option<&str> {
+    Some(error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.code())
+}
+
+/// Whether the server was not there, or went away.
+fn unreachable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        other => state(other).is_some_and(|state| state.starts_with(ADMIN_SHUTDOWN)),
+    }
 }
 
 impl StoreError {
     pub(super) fn writing(error: &sqlx::Error) -> Self {
-        match code(error) {
-            Some(FULL) => Self::Full,
-            _ => Self::Other { doing: "write to", why: in_words(error) },
+        match error {
+            error if code(error) == Some(FULL) || state(error) == Some(DISK_FULL) => Self::Full,
+            error => Self::of(error, "write to"),
         }
     }
 
+    fn of(error: &sqlx::Error, doing: &'static str) -> Self {
+        let why = in_words(error);
+        if unreachable(error) { Self::Unreachable { why } } else { Self::Other { doing, why } }
+    }
+
     pub(super) fn reading(error: &sqlx::Error) -> Self {
-        Self::Other { doing: "read from", why: in_words(error) }
+        Self::of(error, "read from")
     }
 
     pub(super) fn opening(path: PathBuf, error: &sqlx::Error) -> Self {
@@ -80,10 +120,13 @@ impl StoreError {
     }
 }
 
-fn in_words(error: &sqlx::Error) -> String {
-    match error.as_database_error() {
-        Some(database) => database.message().to_owned(),
-        None => error.to_string(),
+pub(super) fn in_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::PoolTimedOut => "no connection in time".to_owned(),
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
     }
 }
 

@@ -1,12 +1,16 @@
 //! Observations: written in batches, read by time.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt::Write as _, sync::Arc};
 
 use futures_util::TryStreamExt as _;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Store, StoreError, micros, reading};
+use super::{
+    Store, StoreError,
+    access::{On, in_time, on, sql},
+    micros, postgres,
+};
 use crate::model::{Observation, Timestamp, Vantage, observation_id};
 
 /// Rows of one statement; SQLite allows 32,766 values in one.
@@ -35,9 +39,7 @@ impl Store {
     /// # Errors
     /// When the store cannot take them; then it has taken none.
     pub async fn append(&self, seen: &[Observation]) -> Result<usize, StoreError> {
-        let mut writer = self.begin().await?;
-        let inserted = insert(&mut writer, seen).await;
-        Self::end(writer, inserted).await
+        Ok(self.insert(seen).await?.len())
     }
 
     /// The same, and says which were new: what was sent twice is to be judged once.
@@ -45,10 +47,21 @@ impl Store {
     /// # Errors
     /// When the store cannot take them; then it has taken none.
     pub async fn append_new(&self, seen: Vec<Observation>) -> Result<Vec<Observation>, StoreError> {
-        let mut writer = self.begin().await?;
-        let inserted = insert_telling(&mut writer, &seen).await;
-        let new = Self::end(writer, inserted).await?;
-        Ok(seen.into_iter().filter(|one| new.contains(&with_id(one).id)).collect())
+        let mut new = self.insert(&seen).await?;
+        Ok(seen.into_iter().filter(|one| new.remove(&with_id(one).id)).collect())
+    }
+
+    async fn insert(&self, seen: &[Observation]) -> Result<HashSet<Uuid>, StoreError> {
+        if seen.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let seen: Vec<Cow<'_, Observation>> = seen.iter().map(with_id).collect();
+        let mut access = self.begin().await?;
+        let inserted = match access.on() {
+            On::Sqlite(connection) => insert(connection, &seen).await,
+            On::Postgres(connection) => in_time(postgres::insert(connection, &seen)).await,
+        };
+        Self::end(access, inserted).await
     }
 
     /// Every observation due at an instant or later, oldest first.
@@ -56,9 +69,10 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn since(&self, from: Timestamp) -> Result<Vec<Observation>, StoreError> {
-        let query = sqlx::query_scalar("select body from observation where scheduled_at >= ? order by scheduled_at")
-            .bind(micros(from));
-        let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        let mut access = self.reading().await?;
+        let since = "select body from observation where scheduled_at >= $1 order by scheduled_at";
+        let bodies: Vec<String> =
+            sql!(access, query_scalar.fetch_all, since, micros(from)).map_err(|error| StoreError::reading(&error))?;
         Ok(parse(&bodies))
     }
 
@@ -77,7 +91,7 @@ impl Store {
         // A read that lasts keeps the journal from being worked in: one of each hour does not last.
         while begin < until {
             let end = begin.checked_add_signed(chrono::TimeDelta::hours(1)).unwrap_or(until).min(until);
-            self.each_line_of(begin, end, take).await.map_err(|error| StoreError::reading(&error))?;
+            self.each_line_of(begin, end, take).await?;
             begin = end;
         }
         Ok(())
@@ -88,22 +102,24 @@ impl Store {
         begin: Timestamp,
         end: Timestamp,
         take: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<(), sqlx::Error> {
-        let query = || {
-            sqlx::query_scalar::<_, String>(
-                "select body from observation where scheduled_at >= ? and scheduled_at < ? order by scheduled_at",
-            )
-            .bind(micros(begin))
-            .bind(micros(end))
-        };
-        match &self.readers {
-            Some(readers) => {
-                let mut rows = query().fetch(readers);
-                while let Some(body) = rows.try_next().await? {
+    ) -> Result<(), StoreError> {
+        let cannot = |error| StoreError::reading(&error);
+        let mut access = self.reading().await?;
+        let query = "select body from observation where scheduled_at >= $1 and scheduled_at < $2 order by scheduled_at";
+        let (begin, end) = (micros(begin), micros(end));
+        match access.on() {
+            On::Sqlite(connection) => {
+                let mut rows = sqlx::query_scalar::<_, String>(query).bind(begin).bind(end).fetch(connection);
+                while let Some(body) = rows.try_next().await.map_err(cannot)? {
                     take(&body);
                 }
             }
-            None => query().fetch_all(&mut *self.writing().await).await?.iter().for_each(|body| take(body)),
+            On::Postgres(connection) => {
+                let mut rows = sqlx::query_scalar::<_, String>(query).bind(begin).bind(end).fetch(connection);
+                while let Some(body) = in_time(rows.try_next()).await.map_err(cannot)? {
+                    take(&body);
+                }
+            }
         }
         Ok(())
     }
@@ -113,8 +129,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
-        let query = sqlx::query_scalar::<_, Option<i64>>("select min(scheduled_at) from observation");
-        let oldest = reading!(self, query, fetch_one).map_err(|error| StoreError::reading(&error))?;
+        let mut access = self.reading().await?;
+        let oldest: Option<i64> = sql!(access, query_scalar.fetch_one, "select min(scheduled_at) from observation")
+            .map_err(|error| StoreError::reading(&error))?;
         Ok(oldest.map(super::from_micros))
     }
 
@@ -123,71 +140,66 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn observations(&self, wanted: &Wanted) -> Result<Vec<Observation>, StoreError> {
-        let mut select = QueryBuilder::<Sqlite>::new("select body from observation where 1");
-        let texts = [("probe", &wanted.probe), ("party", &wanted.party), ("region", &wanted.region)];
-        for (column, wish) in texts {
-            if let Some(wish) = wish {
-                select.push(format_args!(" and {column} = ")).push_bind(wish.to_string());
-            }
+        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+        let mut select = "select body from observation where true".to_owned();
+        let named = [("probe", &wanted.probe), ("party", &wanted.party), ("region", &wanted.region)];
+        for (column, wish) in named.into_iter().filter_map(|(column, wish)| Some((column, wish.as_deref()?))) {
+            texts.push(wish);
+            let _ = write!(select, " and {column} = ${}", texts.len());
         }
         for (comparison, wish) in [(">=", wanted.from), ("<", wanted.until)] {
             if let Some(wish) = wish {
-                select.push(format_args!(" and scheduled_at {comparison} ")).push_bind(micros(wish));
+                numbers.push(micros(wish));
+                let _ = write!(select, " and scheduled_at {comparison} ${}", texts.len() + numbers.len());
             }
         }
-        select.push(" order by scheduled_at desc limit ").push_bind(i64::try_from(wanted.limit).unwrap_or(i64::MAX));
-        let query = select.build_query_scalar::<String>();
-        let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
-        Ok(parse(&bodies))
+        numbers.push(i64::try_from(wanted.limit).unwrap_or(i64::MAX));
+        let _ = write!(select, " order by scheduled_at desc limit ${}", texts.len() + numbers.len());
+        let mut access = self.reading().await?;
+        // Only our own words are in the text; what somebody wishes is bound to it.
+        let bodies: Result<Vec<String>, _> = on!(access, |connection| {
+            let query = texts.iter().fold(sqlx::query_scalar(AssertSqlSafe(select)), |query, text| query.bind(*text));
+            numbers.iter().fold(query, |query, number| query.bind(*number)).fetch_all(connection)
+        });
+        Ok(parse(&bodies.map_err(|error| StoreError::reading(&error))?))
     }
 }
 
-async fn insert(connection: &mut SqliteConnection, seen: &[Observation]) -> Result<usize, sqlx::Error> {
-    let mut inserted = 0;
-    for rows in seen.chunks(ROWS) {
-        let mut insert = insertion(rows);
-        // Batches differ in length: keeping each statement prepared would only fill the cache.
-        inserted += insert.build().persistent(false).execute(&mut *connection).await?.rows_affected();
-    }
-    Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
-}
-
-async fn insert_telling(connection: &mut SqliteConnection, seen: &[Observation]) -> Result<HashSet<Uuid>, sqlx::Error> {
+/// Writes rows to SQLite and says which were new.
+async fn insert(
+    connection: &mut SqliteConnection,
+    seen: &[Cow<'_, Observation>],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
     let mut new = HashSet::new();
     for rows in seen.chunks(ROWS) {
-        let mut insert = insertion(rows);
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
+        );
+        insert.push_values(rows, |mut row, one| {
+            row.push_bind(one.id)
+                .push_bind(one.probe.to_string())
+                .push_bind(one.party.to_string())
+                .push_bind(one.region.to_string())
+                .push_bind(micros(one.scheduled_at))
+                .push_bind(one.outcome.word())
+                .push_bind(serde_json::to_string(&**one).unwrap_or_default());
+        });
         insert.push(" returning id");
-        let ids: Vec<Vec<u8>> = insert.build_query_scalar().persistent(false).fetch_all(&mut *connection).await?;
-        new.extend(ids.iter().filter_map(|id| Uuid::from_slice(id).ok()));
+        // Batches differ in length: keeping each statement prepared would only fill the cache.
+        let ids: Vec<Uuid> = insert.build_query_scalar().persistent(false).fetch_all(&mut *connection).await?;
+        new.extend(ids);
     }
     Ok(new)
 }
 
-fn insertion(rows: &[Observation]) -> QueryBuilder<Sqlite> {
-    let mut insert = QueryBuilder::<Sqlite>::new(
-        "insert or ignore into observation (id, probe, party, region, scheduled_at, outcome, body) ",
-    );
-    insert.push_values(rows, |mut row, one| {
-        let one = with_id(one);
-        row.push_bind(one.id.as_bytes().to_vec())
-            .push_bind(one.probe.to_string())
-            .push_bind(one.party.to_string())
-            .push_bind(one.region.to_string())
-            .push_bind(micros(one.scheduled_at))
-            .push_bind(one.outcome.word())
-            .push_bind(serde_json::to_string(&*one).unwrap_or_default());
-    });
-    insert
-}
-
 /// A line of a foreign file may come without an id; what it is about makes one.
-fn with_id(seen: &Observation) -> std::borrow::Cow<'_, Observation> {
+fn with_id(seen: &Observation) -> Cow<'_, Observation> {
     if !seen.id.is_nil() {
-        return std::borrow::Cow::Borrowed(seen);
+        return Cow::Borrowed(seen);
     }
     let vantage = Vantage { region: seen.region.clone(), node: seen.node.clone() };
     let id: Uuid = observation_id(&seen.probe, &vantage, micros(seen.scheduled_at), 0);
-    std::borrow::Cow::Owned(Observation { id, ..seen.clone() })
+    Cow::Owned(Observation { id, ..seen.clone() })
 }
 
 /// Rows that cannot be read were written by somebody else; they are no reason to refuse the rest.

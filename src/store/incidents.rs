@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlx::SqliteConnection;
-
-use super::{Store, StoreError, divert::told_instead, micros, reading};
+use super::{
+    Store, StoreError,
+    access::{Access, sql},
+    divert::told_instead,
+    micros,
+};
 use crate::model::{Incident, Letter, Timestamp};
 
 impl Store {
@@ -19,9 +22,9 @@ impl Store {
         dropped: &[Arc<str>],
         letters: &[Letter],
     ) -> Result<(), StoreError> {
-        let mut writer = self.begin().await?;
-        let written = write(&mut writer, incidents, dropped, letters).await;
-        Self::end(writer, written).await
+        let mut access = self.begin_leading().await?;
+        let written = write(&mut access, incidents, dropped, letters).await;
+        Self::end(access, written).await
     }
 
     /// Every incident that is not over, and those that began or ended at an instant or later; oldest first.
@@ -29,73 +32,75 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn incidents(&self, from: Timestamp) -> Result<Vec<Incident>, StoreError> {
-        let query = sqlx::query_scalar(
+        let mut access = self.reading().await?;
+        let bodies: Vec<String> = sql!(
+            access,
+            query_scalar.fetch_all,
             "select body from incident
-             where onset >= ? or closed_at >= ? or state in ('suspected', 'open', 'recovering') order by onset, id",
+             where onset >= $1 or closed_at >= $1 or state in ('suspected', 'open', 'recovering') order by onset, id",
+            micros(from),
         )
-        .bind(micros(from))
-        .bind(micros(from));
-        let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        .map_err(|error| StoreError::reading(&error))?;
         Ok(bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect())
     }
 }
 
 async fn write(
-    connection: &mut SqliteConnection,
+    access: &mut Access<'_>,
     incidents: &[Incident],
     dropped: &[Arc<str>],
     letters: &[Letter],
 ) -> Result<(), sqlx::Error> {
     // First the dropped ones: their ids may have been given again since.
     for id in dropped {
-        let delete = sqlx::query("delete from incident where id = ? and state = 'suspected'").bind(&**id);
-        delete.execute(&mut *connection).await?;
+        sql!(access, query.execute, "delete from incident where id = $1 and state = 'suspected'", &**id)?;
     }
     for incident in incidents {
-        upsert(connection, incident).await?;
+        upsert(access, incident).await?;
     }
     for letter in letters {
-        post(connection, letter).await?;
+        post(access, letter).await?;
         // Whoever was told in place of a channel hears the rest as well.
         let mut channels = vec![letter.channel.clone()];
-        while let Some(instead) = told_instead(connection, &channels[channels.len() - 1], &letter.incident).await?.pop()
-        {
+        while let Some(instead) = told_instead(access, &channels[channels.len() - 1], &letter.incident).await?.pop() {
             if channels.contains(&instead) {
                 break;
             }
-            post(connection, &letter.to(&instead)).await?;
+            post(access, &letter.to(&instead)).await?;
             channels.push(instead);
         }
     }
     Ok(())
 }
 
-async fn upsert(connection: &mut SqliteConnection, incident: &Incident) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into incident (id, party, state, onset, closed_at, body) values (?, ?, ?, ?, ?, ?)
+async fn upsert(access: &mut Access<'_>, incident: &Incident) -> Result<(), sqlx::Error> {
+    sql!(
+        access,
+        query.execute,
+        "insert into incident (id, party, state, onset, closed_at, body) values ($1, $2, $3, $4, $5, $6)
          on conflict (id) do update set
             party = excluded.party, state = excluded.state, onset = excluded.onset, closed_at = excluded.closed_at,
             body = excluded.body",
-    )
-    .bind(&*incident.id)
-    .bind(&*incident.subject.party)
-    .bind(incident.state.word())
-    .bind(micros(incident.onset))
-    .bind(incident.closed_at.map(micros))
-    .bind(serde_json::to_string(incident).unwrap_or_default())
-    .execute(connection)
-    .await?;
+        &*incident.id,
+        &*incident.subject.party,
+        incident.state.word(),
+        micros(incident.onset),
+        incident.closed_at.map(micros),
+        serde_json::to_string(incident).unwrap_or_default(),
+    )?;
     Ok(())
 }
 
-pub(super) async fn post(connection: &mut SqliteConnection, letter: &Letter) -> Result<(), sqlx::Error> {
-    sqlx::query("insert or ignore into letter (key, channel, incident, at, body) values (?, ?, ?, ?, ?)")
-        .bind(&*letter.key)
-        .bind(&*letter.channel)
-        .bind(&*letter.incident)
-        .bind(micros(letter.at))
-        .bind(serde_json::to_string(letter).unwrap_or_default())
-        .execute(connection)
-        .await?;
+pub(super) async fn post(access: &mut Access<'_>, letter: &Letter) -> Result<(), sqlx::Error> {
+    sql!(
+        access,
+        query.execute,
+        "insert into letter (key, channel, incident, at, body) values ($1, $2, $3, $4, $5) on conflict do nothing",
+        &*letter.key,
+        &*letter.channel,
+        &*letter.incident,
+        micros(letter.at),
+        serde_json::to_string(letter).unwrap_or_default(),
+    )?;
     Ok(())
 }

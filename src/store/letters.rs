@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 
-use sqlx::{Row, SqliteConnection};
-
-use super::{Store, StoreError, from_micros, micros, reading, standing::took};
+use super::{
+    Store, StoreError,
+    access::{Access, sql},
+    from_micros, micros,
+    standing::took,
+};
 use crate::model::{Delivered, Doubt, Letter, Timestamp};
 
 /// Nobody may make a letter wait for longer.
@@ -57,22 +60,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be read or written.
     pub async fn claim(&self, channel: &str, now: Timestamp) -> Result<Next, StoreError> {
-        let mut writer = self.writing().await;
-        let claim = async {
-            loop {
-                let next = oldest(&mut writer, channel, now).await?;
-                let Next::Letter(claimed) = &next else { return Ok(next) };
-                if claimed.elsewhere.is_some() && forget(&mut writer, claimed, now).await? {
-                    continue;
-                }
-                sqlx::query("update letter set state = 'claimed', overdue = 0 where id = ?")
-                    .bind(claimed.id.0)
-                    .execute(&mut *writer)
-                    .await?;
-                return Ok(next);
-            }
-        };
-        claim.await.map_err(|error: sqlx::Error| StoreError::writing(&error))
+        let mut access = self.begin_leading().await?;
+        let next = claim(&mut access, channel, now).await;
+        Self::end(access, next).await
     }
 
     /// Notes that from now on the letter may have arrived.
@@ -80,7 +70,7 @@ impl Store {
     /// # Errors
     /// When that cannot be written; then the letter must not be sent.
     pub async fn handing_over(&self, id: LetterId) -> Result<(), StoreError> {
-        self.note(id, "update letter set state = 'handed_over' where id = ?").await
+        self.note(id, "update letter set state = 'handed_over' where id = $1").await
     }
 
     /// Notes that no answer has come for a while: the channel is not well, so the letter has probably not arrived.
@@ -88,13 +78,13 @@ impl Store {
     /// # Errors
     /// When that cannot be written.
     pub async fn overdue(&self, id: LetterId) -> Result<(), StoreError> {
-        self.note(id, "update letter set overdue = 1 where id = ? and state = 'handed_over'").await
+        self.note(id, "update letter set overdue = 1 where id = $1 and state = 'handed_over'").await
     }
 
     async fn note(&self, id: LetterId, update: &'static str) -> Result<(), StoreError> {
-        let mut writer = self.writing().await;
-        let result = sqlx::query(update).bind(id.0).execute(&mut *writer).await;
-        result.map(|_| ()).map_err(|error| StoreError::writing(&error))
+        let mut access = self.begin_leading().await?;
+        let noted = sql!(access, query.execute, update, id.0);
+        Self::end(access, noted).await.map(|_| ())
     }
 
     /// Notes what became of an attempt; a letter that is to be tried again waits until `not_before`.
@@ -108,9 +98,9 @@ impl Store {
         now: Timestamp,
         not_before: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut writer = self.begin().await?;
-        let recorded = record(&mut writer, claimed, delivered, now, not_before).await;
-        Self::end(writer, recorded).await
+        let mut access = self.begin_leading().await?;
+        let recorded = record(&mut access, claimed, delivered, now, not_before).await;
+        Self::end(access, recorded).await
     }
 
     /// Notes that a letter needs no sending.
@@ -118,13 +108,10 @@ impl Store {
     /// # Errors
     /// When that cannot be written.
     pub async fn pass_over(&self, claimed: &Claimed, now: Timestamp) -> Result<(), StoreError> {
-        let mut writer = self.writing().await;
-        let passed = sqlx::query("update letter set state = 'sent', done_at = ? where id = ?")
-            .bind(micros(now))
-            .bind(claimed.id.0)
-            .execute(&mut *writer)
-            .await;
-        passed.map(|_| ()).map_err(|error| StoreError::writing(&error))
+        let mut access = self.begin_leading().await?;
+        let pass = "update letter set state = 'sent', done_at = $1 where id = $2";
+        let passed = sql!(access, query.execute, pass, micros(now), claimed.id.0);
+        Self::end(access, passed).await.map(|_| ())
     }
 
     /// What waits to be sent, over all channels.
@@ -132,10 +119,10 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn unsent(&self) -> Result<Unsent, StoreError> {
-        let query = sqlx::query_as::<_, (i64, Option<i64>)>(
-            "select count(*), min(at) from letter where state in ('pending', 'claimed', 'handed_over')",
-        );
-        let (depth, oldest) = reading!(self, query, fetch_one).map_err(|error| StoreError::reading(&error))?;
+        let mut access = self.reading().await?;
+        let unsent = "select count(*), min(at) from letter where state in ('pending', 'claimed', 'handed_over')";
+        let (depth, oldest): (i64, Option<i64>) =
+            sql!(access, query_as.fetch_one, unsent).map_err(|error| StoreError::reading(&error))?;
         Ok(Unsent { depth: usize::try_from(depth).unwrap_or_default(), oldest: oldest.map(from_micros) })
     }
 
@@ -144,57 +131,71 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn letters(&self, incident: &str) -> Result<Vec<(Letter, String)>, StoreError> {
-        let query =
-            sqlx::query_as::<_, (String, String)>("select body, state from letter where incident = ? order by id")
-                .bind(incident);
-        let rows = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        let mut access = self.reading().await?;
+        let of_incident = "select body, state from letter where incident = $1 order by id";
+        let rows: Vec<(String, String)> =
+            sql!(access, query_as.fetch_all, of_incident, incident).map_err(|error| StoreError::reading(&error))?;
         Ok(rows.into_iter().filter_map(|(body, state)| Some((serde_json::from_str(&body).ok()?, state))).collect())
     }
 }
 
-async fn oldest(connection: &mut SqliteConnection, channel: &str, now: Timestamp) -> Result<Next, sqlx::Error> {
-    let row = sqlx::query(
+async fn claim(access: &mut Access<'_>, channel: &str, now: Timestamp) -> Result<Next, sqlx::Error> {
+    loop {
+        let next = oldest(access, channel, now).await?;
+        let Next::Letter(claimed) = &next else { return Ok(next) };
+        if claimed.elsewhere.is_some() && forget(access, claimed, now).await? {
+            continue;
+        }
+        sql!(access, query.execute, "update letter set state = 'claimed', overdue = 0 where id = $1", claimed.id.0)?;
+        return Ok(next);
+    }
+}
+
+/// Number, attempts, when to try again, doubt, who was told instead, body.
+type Waiting = (i64, i64, i64, Option<String>, Option<String>, String);
+
+async fn oldest(access: &mut Access<'_>, channel: &str, now: Timestamp) -> Result<Next, sqlx::Error> {
+    let row: Option<Waiting> = sql!(
+        access,
+        query_as.fetch_optional,
         "select id, attempts, not_before, doubt, elsewhere, body from letter
-         where channel = ? and state in ('pending', 'claimed', 'handed_over') order by id limit 1",
-    )
-    .bind(channel)
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(Next::Nothing) };
-    let not_before: i64 = row.get("not_before");
+         where channel = $1 and state in ('pending', 'claimed', 'handed_over') order by id limit 1",
+        channel,
+    )?;
+    let Some((id, attempts, not_before, doubt, elsewhere, body)) = row else { return Ok(Next::Nothing) };
     // A clock that was set back must not make a letter wait for longer than anybody may ask for.
     let honest = not_before <= micros(now + LONGEST_WAIT);
     if not_before > micros(now) && honest {
         return Ok(Next::Wait(from_micros(not_before)));
     }
     Ok(Next::Letter(Box::new(Claimed {
-        id: LetterId(row.get("id")),
-        letter: serde_json::from_str(row.get("body")).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
-        attempts: u32::try_from(row.get::<i64, _>("attempts")).unwrap_or(u32::MAX),
-        doubt: row.get::<Option<&str>, _>("doubt").and_then(Doubt::of_word),
-        elsewhere: row.get::<Option<&str>, _>("elsewhere").map(Into::into),
+        id: LetterId(id),
+        letter: serde_json::from_str(&body).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+        doubt: doubt.as_deref().and_then(Doubt::of_word),
+        elsewhere: elsewhere.map(Into::into),
     })))
 }
 
 /// Does not tell what another channel was told instead, once it is over and nobody here has heard of it. Says whether.
-async fn forget(connection: &mut SqliteConnection, claimed: &Claimed, now: Timestamp) -> Result<bool, sqlx::Error> {
-    let forgotten = sqlx::query(
-        "update letter set state = 'sent', done_at = ?1 where id = ?2
+async fn forget(access: &mut Access<'_>, claimed: &Claimed, now: Timestamp) -> Result<bool, sqlx::Error> {
+    let forgotten = sql!(
+        access,
+        query.execute,
+        "update letter set state = 'sent', done_at = $1 where id = $2
            and exists (select 1 from letter other where other.state = 'sent'
                        and other.key = letter.elsewhere || substr(letter.key, length(letter.channel) + 1))
            and exists (select 1 from incident where incident.id = letter.incident and incident.state = 'closed')
            and not exists (select 1 from standing where standing.channel = letter.channel
                            and standing.incident = letter.incident and standing.taken_at is not null)",
-    )
-    .bind(micros(now))
-    .bind(claimed.id.0)
-    .execute(connection)
-    .await?;
-    Ok(forgotten.rows_affected() > 0)
+        micros(now),
+        claimed.id.0,
+    )?;
+    Ok(forgotten > 0)
 }
 
 async fn record(
-    connection: &mut SqliteConnection,
+    access: &mut Access<'_>,
     claimed: &Claimed,
     delivered: &Delivered,
     now: Timestamp,
@@ -205,30 +206,32 @@ async fn record(
         Delivered::Later { why, .. } => ("later", &**why, "pending"),
         Delivered::Never { why } => ("never", &**why, "dead"),
     };
-    sqlx::query("insert into delivery (letter, channel, at, result, why) values (?, ?, ?, ?, ?)")
-        .bind(claimed.id.0)
-        .bind(&*claimed.letter.channel)
-        .bind(micros(now))
-        .bind(result)
-        .bind(why)
-        .execute(&mut *connection)
-        .await?;
+    sql!(
+        access,
+        query.execute,
+        "insert into delivery (letter, channel, at, result, why) values ($1, $2, $3, $4, $5)",
+        claimed.id.0,
+        &*claimed.letter.channel,
+        micros(now),
+        result,
+        why,
+    )?;
     let done = (state != "pending").then(|| micros(now));
     // Who says how long to wait has not taken it; any other failure may have come after it was taken.
     let refused = matches!(delivered, Delivered::Later { wait: Some(_), .. });
-    sqlx::query(
-        "update letter set doubt = case when state = 'handed_over' and not ? then coalesce(doubt, 'unlikely') else doubt end,
-                           state = ?, overdue = 0, attempts = attempts + 1, not_before = ?, done_at = ? where id = ?",
-    )
-    .bind(refused)
-    .bind(state)
-    .bind(micros(not_before))
-    .bind(done)
-    .bind(claimed.id.0)
-    .execute(&mut *connection)
-    .await?;
+    sql!(
+        access,
+        query.execute,
+        "update letter set doubt = case when state = 'handed_over' and not $1 then coalesce(doubt, 'unlikely') else doubt end,
+                           state = $2, overdue = 0, attempts = attempts + 1, not_before = $3, done_at = $4 where id = $5",
+        refused,
+        state,
+        micros(not_before),
+        done,
+        claimed.id.0,
+    )?;
     if *delivered == Delivered::Taken {
-        took(connection, &claimed.letter, now).await?;
+        took(access, &claimed.letter, now).await?;
     }
     Ok(())
 }

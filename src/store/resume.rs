@@ -1,8 +1,10 @@
 //! The outbox after a process has died: what became of the letters that it had under way (ADR 0004).
 
-use sqlx::{Row, SqliteConnection};
-
-use super::{Store, StoreError, micros};
+use super::{
+    Store, StoreError,
+    access::{Access, sql},
+    micros,
+};
 use crate::model::{Doubt, Letter, Repeat, Timestamp};
 
 /// What was found of the time before a restart.
@@ -27,42 +29,43 @@ impl Store {
         now: Timestamp,
         repeat: &(dyn Fn(&str) -> Repeat + Sync),
     ) -> Result<Resumed, StoreError> {
-        let mut writer = self.begin().await?;
-        let settled = settle(&mut writer, now, repeat).await;
-        Self::end(writer, settled).await
+        let mut access = self.begin_leading().await?;
+        let settled = settle(&mut access, now, repeat).await;
+        Self::end(access, settled).await
     }
 }
 
+/// Number, channel, state, body, whether the channel is failing.
+type UnderWay = (i64, String, String, String, bool);
+
 async fn settle(
-    connection: &mut SqliteConnection,
+    access: &mut Access<'_>,
     now: Timestamp,
     repeat: &(dyn Fn(&str) -> Repeat + Sync),
 ) -> Result<Resumed, sqlx::Error> {
-    let rows = sqlx::query(
-        "select l.id, l.channel, l.state, l.body, l.doubt,
-                l.overdue or coalesce((select result <> 'taken' from delivery d where d.channel = l.channel
-                                       order by d.id desc limit 1), 0) as failing
+    let rows: Vec<UnderWay> = sql!(
+        access,
+        query_as.fetch_all,
+        "select l.id, l.channel, l.state, l.body,
+                l.overdue <> 0 or coalesce((select d.result <> 'taken' from delivery d where d.channel = l.channel
+                                            order by d.id desc limit 1), false)
          from letter l where l.state in ('claimed', 'handed_over') order by l.id",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    )?;
     let mut resumed = Resumed::default();
-    for row in rows {
-        let (id, state, failing): (i64, String, bool) = (row.get("id"), row.get("state"), row.get("failing"));
+    for (id, channel, state, body, failing) in rows {
         let handed_over = state == "handed_over";
-        let repeat = repeat(row.get("channel"));
+        let repeat = repeat(&channel);
         let arrived = handed_over && !failing && repeat == Repeat::Shown;
         let sought = handed_over && repeat == Repeat::Sought;
         let doubt = if failing { Doubt::Unlikely } else { Doubt::Likely };
-        let update = if arrived {
-            sqlx::query("update letter set state = 'sent', done_at = ? where id = ?").bind(micros(now)).bind(id)
+        if arrived {
+            let sent = "update letter set state = 'sent', done_at = $1 where id = $2";
+            sql!(access, query.execute, sent, micros(now), id)?;
         } else {
-            sqlx::query("update letter set state = 'pending', overdue = 0, doubt = coalesce(?, doubt) where id = ?")
-                .bind(sought.then(|| doubt.word()))
-                .bind(id)
-        };
-        update.execute(&mut *connection).await?;
-        if let Ok(letter) = serde_json::from_str(row.get("body")) {
+            let again = "update letter set state = 'pending', overdue = 0, doubt = coalesce($1, doubt) where id = $2";
+            sql!(access, query.execute, again, sought.then(|| doubt.word()), id)?;
+        }
+        if let Ok(letter) = serde_json::from_str(&body) {
             let known = match (arrived, sought) {
                 (true, _) => &mut resumed.taken,
                 (false, true) => &mut resumed.sought,

@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Store, StoreError, micros};
+use super::{
+    Store, StoreError,
+    access::{Access, sql},
+    micros,
+};
 use crate::model::{Silence, Timestamp};
 
 /// Silences that are over stay for so long, for whoever asks who muted what.
@@ -25,24 +29,9 @@ impl Store {
         if self.silences().len() >= MOST {
             return Err(StoreError::Other { doing: "write to", why: format!("there are {MOST} silences already") });
         }
-        let mut writer = self.begin().await?;
-        let added = async {
-            let last: i64 = sqlx::query_scalar("insert into silence (until, body) values (?, '') returning id")
-                .bind(micros(silence.until))
-                .fetch_one(&mut *writer)
-                .await?;
-            silence.id = format!("s-{last}").into();
-            sqlx::query("update silence set body = ? where id = ?")
-                .bind(serde_json::to_string(&silence).unwrap_or_default())
-                .bind(last)
-                .execute(&mut *writer)
-                .await?;
-            let forgotten = Timestamp::from(silence.from).checked_sub_days(KEPT).unwrap_or_default();
-            sqlx::query("delete from silence where until < ?").bind(micros(forgotten)).execute(&mut *writer).await?;
-            Ok(silence)
-        }
-        .await;
-        let added = Self::end(writer, added).await?;
+        let mut access = self.begin().await?;
+        let added = add(&mut access, &mut silence).await;
+        let added = Self::end(access, added.map(|()| silence)).await?;
         self.recall_silences().await?;
         Ok(added)
     }
@@ -57,25 +46,41 @@ impl Store {
             return Ok(None);
         };
         silence.until = now;
-        let mut writer = self.begin().await?;
-        let done = sqlx::query("update silence set until = ?, body = ? where id = ?")
-            .bind(micros(now))
-            .bind(serde_json::to_string(&silence).unwrap_or_default())
-            .bind(number)
-            .execute(&mut *writer)
-            .await;
-        Self::end(writer, done).await?;
+        let mut access = self.begin().await?;
+        let done = sql!(
+            access,
+            query.execute,
+            "update silence set until = $1, body = $2 where id = $3",
+            micros(now),
+            serde_json::to_string(&silence).unwrap_or_default(),
+            number,
+        );
+        Self::end(access, done).await?;
         self.recall_silences().await?;
         Ok(Some(silence))
     }
 
-    /// Reads them again.
-    pub(super) async fn recall_silences(&self) -> Result<(), StoreError> {
-        let mut writer = self.writing().await;
-        let query = sqlx::query_scalar("select body from silence order by id");
-        let bodies: Vec<String> = query.fetch_all(&mut *writer).await.map_err(|error| StoreError::reading(&error))?;
+    /// Reads them again: another hub may have changed them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn recall_silences(&self) -> Result<(), StoreError> {
+        let mut access = self.reading().await?;
+        let bodies: Vec<String> = sql!(access, query_scalar.fetch_all, "select body from silence order by id")
+            .map_err(|error| StoreError::reading(&error))?;
         let silences = bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect();
         *self.silences.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(silences);
         Ok(())
     }
+}
+
+async fn add(access: &mut Access<'_>, silence: &mut Silence) -> Result<(), sqlx::Error> {
+    let insert = "insert into silence (until, body) values ($1, '') returning id";
+    let id: i64 = sql!(access, query_scalar.fetch_one, insert, micros(silence.until))?;
+    silence.id = format!("s-{id}").into();
+    let body = serde_json::to_string(&silence).unwrap_or_default();
+    sql!(access, query.execute, "update silence set body = $1 where id = $2", body, id)?;
+    let forgotten = Timestamp::from(silence.from).checked_sub_days(KEPT).unwrap_or_default();
+    sql!(access, query.execute, "delete from silence where until < $1", micros(forgotten))?;
+    Ok(())
 }

@@ -1,8 +1,10 @@
 //! Where each channel stands with each incident: what it was told last, and where its message is.
 
-use sqlx::{Row, SqliteConnection};
-
-use super::{Store, StoreError, micros, reading};
+use super::{
+    Store, StoreError,
+    access::{Access, sql},
+    micros,
+};
 use crate::model::{Letter, Timestamp};
 
 /// Where a channel stands with an incident.
@@ -29,14 +31,18 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn standing(&self, channel: &str, incident: &str) -> Result<Standing, StoreError> {
-        let query = sqlx::query("select marked_by, mark, body from standing where channel = ? and incident = ?")
-            .bind(channel)
-            .bind(incident);
-        let row = reading!(self, query, fetch_optional).map_err(|error| StoreError::reading(&error))?;
-        let Some(row) = row else { return Ok(Standing::default()) };
-        let (by, place): (Option<String>, Option<String>) = (row.get("marked_by"), row.get("mark"));
+        let mut access = self.reading().await?;
+        let row: Option<(Option<String>, Option<String>, Option<String>)> = sql!(
+            access,
+            query_as.fetch_optional,
+            "select marked_by, mark, body from standing where channel = $1 and incident = $2",
+            channel,
+            incident,
+        )
+        .map_err(|error| StoreError::reading(&error))?;
+        let Some((by, place, body)) = row else { return Ok(Standing::default()) };
         Ok(Standing {
-            letter: row.get::<Option<&str>, _>("body").and_then(|body| serde_json::from_str(body).ok()),
+            letter: body.and_then(|body| serde_json::from_str(&body).ok()),
             mark: by.zip(place).map(|(by, place)| Mark { by, place }),
         })
     }
@@ -46,18 +52,18 @@ impl Store {
     /// # Errors
     /// When that cannot be written.
     pub async fn mark(&self, channel: &str, incident: &str, mark: &Mark) -> Result<(), StoreError> {
-        let mut writer = self.writing().await;
-        let noted = sqlx::query(
-            "insert into standing (channel, incident, marked_by, mark) values (?, ?, ?, ?)
+        let mut access = self.begin_leading().await?;
+        let noted = sql!(
+            access,
+            query.execute,
+            "insert into standing (channel, incident, marked_by, mark) values ($1, $2, $3, $4)
              on conflict (channel, incident) do update set marked_by = excluded.marked_by, mark = excluded.mark",
-        )
-        .bind(channel)
-        .bind(incident)
-        .bind(&*mark.by)
-        .bind(&*mark.place)
-        .execute(&mut *writer)
-        .await;
-        noted.map(|_| ()).map_err(|error| StoreError::writing(&error))
+            channel,
+            incident,
+            &*mark.by,
+            &*mark.place,
+        );
+        Self::end(access, noted).await.map(|_| ())
     }
 
     /// The place of a channel's newest message, whatever it is about.
@@ -65,11 +71,10 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn newest_mark(&self, channel: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar(
-            "select mark from standing where channel = ? and mark is not null order by taken_at desc limit 1",
-        )
-        .bind(channel);
-        reading!(self, query, fetch_optional).map_err(|error| StoreError::reading(&error))
+        let mut access = self.reading().await?;
+        let newest = "select mark from standing where channel = $1 and mark is not null
+                      order by coalesce(taken_at, 0) desc limit 1";
+        sql!(access, query_scalar.fetch_optional, newest, channel).map_err(|error| StoreError::reading(&error))
     }
 
     /// What a channel was told last, as far as it is about incidents that are not over.
@@ -77,14 +82,16 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn standing_letters(&self, channel: &str) -> Result<Vec<Letter>, StoreError> {
-        let query = sqlx::query_scalar("select id from incident where state in ('open', 'recovering')");
-        let open: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        let mut access = self.reading().await?;
+        let open = "select id from incident where state in ('open', 'recovering')";
+        let open: Vec<String> =
+            sql!(access, query_scalar.fetch_all, open).map_err(|error| StoreError::reading(&error))?;
         if open.is_empty() {
             return Ok(Vec::new());
         }
-        let query =
-            sqlx::query_scalar("select body from standing where channel = ? and body is not null").bind(channel);
-        let bodies: Vec<String> = reading!(self, query, fetch_all).map_err(|error| StoreError::reading(&error))?;
+        let told = "select body from standing where channel = $1 and body is not null";
+        let bodies: Vec<String> =
+            sql!(access, query_scalar.fetch_all, told, channel).map_err(|error| StoreError::reading(&error))?;
         let mut letters: Vec<Letter> = bodies.iter().filter_map(|body| serde_json::from_str(body).ok()).collect();
         for letter in &mut letters {
             letter.about.retain(|about| about.ended().is_none() && open.iter().any(|id| **id == *about.id));
@@ -95,29 +102,29 @@ impl Store {
 }
 
 /// Notes, with the record of its delivery, what a channel has taken.
-pub(super) async fn took(
-    connection: &mut SqliteConnection,
-    letter: &Letter,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
-    let query = sqlx::query_scalar("select body from standing where channel = ? and incident = ? and body is not null");
-    let before: Option<String> =
-        query.bind(&*letter.channel).bind(&*letter.incident).fetch_optional(&mut *connection).await?;
+pub(super) async fn took(access: &mut Access<'_>, letter: &Letter, now: Timestamp) -> Result<(), sqlx::Error> {
+    let before: Option<String> = sql!(
+        access,
+        query_scalar.fetch_optional,
+        "select body from standing where channel = $1 and incident = $2 and body is not null",
+        &*letter.channel,
+        &*letter.incident,
+    )?;
     let mut letter = letter.clone();
     // A message about many incidents may go on about one of them: what was said of the others still stands.
     let before = before.and_then(|body| serde_json::from_str::<Letter>(&body).ok()).unwrap_or_default();
     let untouched = before.about.into_iter().filter(|old| letter.about.iter().all(|new| new.id != old.id));
     let untouched: Vec<_> = untouched.filter(|old| old.ended().is_none()).collect();
     letter.about.extend(untouched);
-    sqlx::query(
-        "insert into standing (channel, incident, taken_at, body) values (?, ?, ?, ?)
+    sql!(
+        access,
+        query.execute,
+        "insert into standing (channel, incident, taken_at, body) values ($1, $2, $3, $4)
          on conflict (channel, incident) do update set taken_at = excluded.taken_at, body = excluded.body",
-    )
-    .bind(&*letter.channel)
-    .bind(&*letter.incident)
-    .bind(micros(now))
-    .bind(serde_json::to_string(&letter).unwrap_or_default())
-    .execute(connection)
-    .await?;
+        &*letter.channel,
+        &*letter.incident,
+        micros(now),
+        serde_json::to_string(&letter).unwrap_or_default(),
+    )?;
     Ok(())
 }

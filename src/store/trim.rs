@@ -1,85 +1,45 @@
-//! Retention: by age, then by size, in pieces so small that nobody waits long for the writer.
+//! Retention: by age, then by size. What is the same for both databases; how observations are cut is theirs.
 
 use std::time::Duration;
 
-use super::{Store, StoreError, micros};
+use super::{Store, StoreError, access::sql, database::Database, micros};
 use crate::model::Timestamp;
 
 /// Closed incidents are few and are what reports are made of: they outlive the observations.
 const INCIDENTS: chrono::Days = chrono::Days::new(400);
-/// Rows deleted at once.
-const PIECE: i64 = 2_000;
-/// Free pages that stay: the next batches use them again.
-const SPARE: i64 = 256;
-/// What is over the size is cut to this share of it, so that the next batch does not cut again.
-const ROOM: f64 = 0.95;
 
 impl Store {
     /// Deletes observations older than `age`, then the oldest ones until the store is no larger than `bytes`; and with the
     /// same age the letters that are done and the record of their deliveries; closed incidents stay for over a year. Never
-    /// an unsent letter or an incident that is not over. Says how many observations were deleted.
+    /// an unsent letter or an incident that is not over. Postgres cuts whole days, and never the present one. Says how
+    /// many observations were deleted.
     ///
     /// # Errors
     /// When the store cannot be written; what was deleted until then stays deleted.
     pub async fn trim(&self, age: Duration, bytes: u64, now: Timestamp) -> Result<u64, StoreError> {
         let oldest = chrono::Duration::from_std(age).ok().and_then(|age| now.checked_sub_signed(age));
         let oldest = micros(oldest.unwrap_or(Timestamp::MIN_UTC));
-        let mut deleted = 0;
-        loop {
-            let piece = self
-                .delete(
-                    "delete from observation where rowid in
-                     (select rowid from observation where scheduled_at < ? order by scheduled_at limit ?)",
-                    &[oldest, PIECE],
-                )
-                .await?;
-            deleted += piece;
-            if piece == 0 {
-                break;
-            }
-        }
         let forgotten = micros(now.checked_sub_days(INCIDENTS).unwrap_or(Timestamp::MIN_UTC)).min(oldest);
-        self.delete("delete from incident where state = 'closed' and closed_at < ?", &[forgotten]).await?;
-        self.delete("delete from delivery where at < ?", &[oldest]).await?;
-        self.delete("delete from letter where state in ('sent', 'dead') and done_at < ?", &[oldest]).await?;
-        self.delete(
-            "delete from standing where taken_at < ? and not exists
-             (select 1 from incident i where i.id = standing.incident and i.state <> 'closed')",
-            &[oldest],
-        )
-        .await?;
-        deleted += self.trim_to(bytes).await?;
-        self.give_back().await?;
-        if deleted > 0 {
-            // The file itself shrinks when the journal is worked into it.
-            let checkpoint = sqlx::raw_sql("pragma wal_checkpoint(passive)");
-            checkpoint.execute(&mut *self.writing().await).await.map_err(|error| StoreError::writing(&error))?;
+        let deletions = [
+            ("delete from incident where state = 'closed' and closed_at < $1", forgotten),
+            ("delete from delivery where at < $1", oldest),
+            ("delete from letter where state in ('sent', 'dead') and done_at < $1", oldest),
+            (
+                "delete from standing where taken_at < $1 and not exists
+                 (select 1 from incident i where i.id = standing.incident and i.state <> 'closed')",
+                oldest,
+            ),
+            ("delete from agent where seen_at < $1", oldest),
+        ];
+        for (delete, before) in deletions {
+            let mut access = self.begin_leading().await?;
+            let deleted = sql!(access, query.execute, delete, before);
+            Self::end(access, deleted).await?;
         }
-        Ok(deleted)
-    }
-
-    async fn trim_to(&self, bytes: u64) -> Result<u64, StoreError> {
-        let mut deleted = 0;
-        if self.size().await? <= bytes {
-            return Ok(0);
+        match &self.database {
+            Database::Sqlite(sqlite) => sqlite.trim(oldest, bytes).await,
+            Database::Postgres(postgres) => postgres.trim(oldest, bytes, micros(now)).await,
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a size"
-        )]
-        let goal = (bytes as f64 * ROOM) as u64;
-        while self.size().await? > goal {
-            let oldest = "delete from observation where rowid in
-                          (select rowid from observation order by scheduled_at limit ?)";
-            let piece = self.delete(oldest, &[PIECE]).await?;
-            if piece == 0 {
-                break;
-            }
-            deleted += piece;
-        }
-        Ok(deleted)
     }
 
     /// Bytes that the store's contents take.
@@ -87,47 +47,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn size(&self) -> Result<u64, StoreError> {
-        let mut writer = self.writing().await;
-        let query = sqlx::query_as::<_, (i64, i64, i64)>(
-            "select page_count, freelist_count, page_size from pragma_page_count, pragma_freelist_count, pragma_page_size",
-        );
-        let (pages, free, size) = query.fetch_one(&mut *writer).await.map_err(|error| StoreError::reading(&error))?;
-        Ok(u64::try_from((pages - free) * size).unwrap_or_default())
-    }
-
-    async fn delete(&self, sql: &'static str, values: &[i64]) -> Result<u64, StoreError> {
-        let mut writer = self.writing().await;
-        let query = values.iter().fold(sqlx::query(sql), |query, value| query.bind(*value));
-        let done = query.execute(&mut *writer).await.map_err(|error| StoreError::writing(&error))?;
-        drop(writer);
-        // Whoever waits for the writer goes first.
-        tokio::task::yield_now().await;
-        Ok(done.rows_affected())
-    }
-
-    /// Gives free pages back to the file system, some thousand at once.
-    async fn give_back(&self) -> Result<(), StoreError> {
-        loop {
-            let mut writer = self.writing().await;
-            let free: i64 = sqlx::query_scalar("select freelist_count from pragma_freelist_count")
-                .fetch_one(&mut *writer)
-                .await
-                .map_err(|error| StoreError::reading(&error))?;
-            if free <= SPARE {
-                return Ok(());
-            }
-            let vacuum = sqlx::raw_sql("pragma incremental_vacuum(2000)");
-            vacuum.execute(&mut *writer).await.map_err(|error| StoreError::writing(&error))?;
-            let left: i64 = sqlx::query_scalar("select freelist_count from pragma_freelist_count")
-                .fetch_one(&mut *writer)
-                .await
-                .map_err(|error| StoreError::reading(&error))?;
-            drop(writer);
-            if left >= free {
-                // A file from before it could shrink: its free pages are used again instead.
-                return Ok(());
-            }
-            tokio::task::yield_now().await;
+        match &self.database {
+            Database::Sqlite(sqlite) => sqlite.size().await,
+            Database::Postgres(postgres) => postgres.size().await,
         }
     }
 }

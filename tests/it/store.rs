@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use usoryou::{
     model::{
         Cause, Delivered, Doubt, Incident, IncidentState, Letter, Observation, Repeat, Severity, Silence, Subject,
-        Verdict,
+        Vantage, Verdict,
     },
-    store::{Claimed, Mark, Next, Store, StoreError, Wanted},
+    store::{Alive, Claimed, Mark, Next, Store, StoreError, Wanted},
 };
 
-use crate::support::hub::observation;
+use crate::support::{hub::observation, postgres};
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_000_000 + second, 0).unwrap()
@@ -342,23 +342,59 @@ async fn letters_go_another_way_once(store: &Store) {
     take("second").await;
 }
 
+/// Days from the first one; Postgres cuts whole days.
+const DAY: i64 = 86_400;
+
 async fn history_is_cut_by_age_and_by_size(store: &Store) {
     let old = incident("2026-10-01-party-1", IncidentState::Open, -900);
     let unsent = letter("four", &old.id, "opened");
     store.apply(&[old], &[], std::slice::from_ref(&unsent)).await.unwrap();
-    store.append(&facts(3_000)).await.unwrap();
-    store.trim(Duration::from_secs(1_000), u64::MAX, at(3_000)).await.unwrap();
-    assert_eq!(store.since(at(-9_999)).await.unwrap().first().unwrap().scheduled_at, at(2_000));
+    let begin = DateTime::from_timestamp(at(0).timestamp().div_euclid(DAY) * DAY, 0).unwrap();
+    let day = |days: i64| begin + chrono::TimeDelta::days(days);
+    let later = |days: i64| {
+        let shift = day(days) - at(0);
+        facts(1_000).into_iter().map(move |mut one| {
+            one.scheduled_at += shift;
+            one.id = uuid::Uuid::nil();
+            one
+        })
+    };
+    for days in 1..=6 {
+        // What keeps the history sees to it that there is a place for the next days.
+        store.trim(Duration::from_secs(90 * 86_400), u64::MAX, day(days)).await.unwrap();
+        store.append(&later(days).collect::<Vec<_>>()).await.unwrap();
+    }
+    let age = Duration::from_secs(5 * 86_400);
+    store.trim(age, u64::MAX, day(7)).await.unwrap();
+    assert_eq!(store.oldest().await.unwrap(), Some(day(2)));
     let size = store.size().await.unwrap();
-    let deleted = store.trim(Duration::from_secs(1_000), size / 2, at(3_000)).await.unwrap();
+    let deleted = store.trim(age, size / 2, day(7)).await.unwrap();
     assert!(deleted > 0);
     assert!(store.size().await.unwrap() <= size / 2);
     let left = store.since(at(-9_999)).await.unwrap();
-    assert_eq!(left.last().unwrap().scheduled_at, at(2_999), "the newest stay");
-    store.trim(Duration::ZERO, 0, at(9_999)).await.unwrap();
+    assert_eq!(left.last().unwrap().scheduled_at, day(6) + chrono::TimeDelta::seconds(999), "the newest stay");
+    store.trim(Duration::ZERO, 0, day(8)).await.unwrap();
     assert_eq!(store.since(at(-9_999)).await.unwrap(), []);
     assert!(store.incidents(at(-9_999)).await.unwrap().iter().any(|one| &*one.id == "2026-10-01-party-1"));
     assert_eq!(claimed(store, "four", 9_999).await.letter, unsent, "an unsent letter is never cut");
+}
+
+async fn agents_are_known_by_when_they_were_heard(store: &Store) {
+    let alive = |name: &str, node: &str, second, ahead| Alive {
+        name: name.into(),
+        vantage: Vantage { region: "eu-west".into(), node: node.into() },
+        seen_at: at(second),
+        ahead,
+    };
+    let first = [alive("eu", "n2", 10, Some(-200)), alive("eu", "n1", 10, None)];
+    store.heard(&first).await.unwrap();
+    assert_eq!(store.agents(at(0)).await.unwrap(), [first[1].clone(), first[0].clone()]);
+    // What came late by another hub does not make it older; what is not known of its clock stays what it was.
+    store.heard(&[alive("eu", "n2", 5, None), alive("eu", "n1", 20, Some(7))]).await.unwrap();
+    assert_eq!(store.agents(at(10)).await.unwrap(), [alive("eu", "n1", 20, Some(7)), first[0].clone()]);
+    assert_eq!(store.agents(at(11)).await.unwrap(), [alive("eu", "n1", 20, Some(7))]);
+    let now = store.now().await.unwrap();
+    assert!((Utc::now() - now).abs() < chrono::TimeDelta::seconds(5), "{now}");
 }
 
 async fn contract(store: &Store) {
@@ -370,7 +406,16 @@ async fn contract(store: &Store) {
     what_a_channel_can_do_decides_what_becomes_of_doubt(store).await;
     a_channel_knows_what_it_was_told_and_where_it_said_so(store).await;
     letters_go_another_way_once(store).await;
+    agents_are_known_by_when_they_were_heard(store).await;
     history_is_cut_by_age_and_by_size(store).await;
+}
+
+#[tokio::test]
+async fn postgres_keeps_the_contract() {
+    let Some(url) = postgres::database() else { return };
+    let store = Store::open(&url).await.unwrap();
+    contract(&store).await;
+    assert_eq!(Store::open(&url).await.unwrap().silences().len(), 2, "another hub knows them, too");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ pub mod opened;
 pub mod pages;
 pub mod peers;
 pub mod plain;
+pub mod postgres;
 pub mod program;
 pub mod realtime;
 pub mod receiver;
