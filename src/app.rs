@@ -6,6 +6,7 @@ mod listen;
 mod news;
 mod reload;
 mod signals;
+mod solo;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -127,6 +128,7 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
         reload: wishes,
         store: base.store,
         intake: base.intake,
+        fleet: base.fleet,
         probing: options.role == Role::Agent,
         view: base.view,
     };
@@ -135,7 +137,7 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
     let (stop_engine, engine_stopped) = oneshot::channel::<()>();
     let engine = match options.role {
         Role::Agent => {
-            let engine = Engine { observer, metrics, plan, sink };
+            let engine = Engine { observer, metrics, plan, placement: base.placement, sink };
             parts.start("probing", engine.run(async { drop(engine_stopped.await) }))
         }
         // Nobody here sees anything, and yet the inbox stays open until the end.

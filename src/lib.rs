@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod notify;
+pub mod placement;
 pub mod protocol;
 pub mod replay;
 pub mod report;

@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["notify", "uplink"],
     &["protocol", "store", "feed", "metrics"],
-    &["net", "attribution", "incident", "report"],
+    &["net", "attribution", "incident", "placement", "report"],
     &["model"],
 ];
 

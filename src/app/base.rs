@@ -8,16 +8,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Options, Parts, Stopped, news};
+use super::{Options, Parts, Stopped, news, solo::Solo};
 use crate::{
     config::Plan,
-    hub::{self, Hub, Intake, Pace, View},
+    engine,
+    hub::{self, Fleet, Hub, Intake, Pace, View},
     metrics::Metrics,
     model::Observation,
     net::Net,
     notify,
+    placement::Placement,
     store::{self, Store},
-    uplink::{Hubs, Uplink},
+    uplink::{Hubs, Mode, Uplink},
 };
 
 /// What is there already.
@@ -34,6 +36,9 @@ pub(super) struct Base {
     pub(super) keeps: String,
     pub(super) store: Option<Store>,
     pub(super) intake: Option<Intake>,
+    pub(super) fleet: Option<Fleet>,
+    /// What of the plan runs here.
+    pub(super) placement: watch::Receiver<Placement>,
     pub(super) view: watch::Receiver<View>,
     /// Told when nothing more is added to the inbox.
     pub(super) stop: watch::Sender<bool>,
@@ -52,22 +57,28 @@ pub(super) async fn hub(
     let http = notify::http_client(&net.trust).map_err(Stopped::Notify)?;
     let (view, views) = watch::channel(View::default());
     let (stop, stopped) = watch::channel(false);
-    let (intake, arrived) = Intake::new(store.clone(), (*plan).clone(), views.clone(), Arc::clone(metrics));
+    let fleet = Fleet::new(store.clone(), (*plan).clone(), Arc::clone(metrics));
+    let (intake, arrived) =
+        Intake::new(store.clone(), (*plan).clone(), views.clone(), Arc::clone(metrics), fleet.clone());
     let hub = Hub {
         plan: (*plan).clone(),
         store: store.clone(),
         inbox,
         arrived: Some(arrived),
+        fleet: Some(fleet.clone()),
+        alone: None,
         view,
         metrics: Arc::clone(metrics),
         http,
         pace: Pace::default(),
     };
+    let hearing = parts.start("hearing agents", fleet.clone().run(stopped.clone()));
     let judging = parts.start("judging", hub::run(hub, stopped));
     let telling = tokio::spawn(news::tell(views.clone(), (*plan).clone()));
     let keeps = store::shown(&options.store);
-    let tasks = vec![judging, telling];
-    Ok(Base { keeps, store: Some(store), intake: Some(intake), view: views, stop, tasks })
+    let tasks = vec![judging, hearing, telling];
+    let (store, intake, fleet, placement) = (Some(store), Some(intake), Some(fleet), engine::unplaced());
+    Ok(Base { keeps, store, intake, fleet, placement, view: views, stop, tasks })
 }
 
 /// The way to a hub elsewhere.
@@ -78,6 +89,22 @@ pub(super) fn agent(
     parts: &mut Parts,
 ) -> Result<Base, Stopped> {
     let uplink = Uplink::open(hubs, &ground.net.trust, Arc::clone(ground.metrics))?;
+    let line = uplink.line();
+    let (view, views) = watch::channel(View::default());
+    let (stop, stopped) = watch::channel(false);
+    let solo = Solo {
+        line: line.clone(),
+        plan: ground.plan.clone(),
+        net: Arc::clone(ground.net),
+        metrics: Arc::clone(ground.metrics),
+        view,
+        folder: hubs.spool.clone(),
+    };
+    if solo.was_alone() {
+        // What the process before told people of goes to the hub before anything that was seen.
+        line.go(Mode::Alone);
+    }
+    let alone = parts.start("judging alone", solo.watch(stopped));
     let (now, in_force) = watch::channel(Some(hubs.clone()));
     let following = tokio::spawn(follow(ground.plan.clone(), now));
     let reporting = parts.start("reporting", async move {
@@ -85,8 +112,17 @@ pub(super) fn agent(
         following.abort();
     });
     let keeps = format!("the spool {}, on their way to {} hubs", hubs.spool.display(), hubs.urls.len());
-    let (view, stop) = (watch::channel(View::default()).1, watch::channel(false).0);
-    Ok(Base { keeps, store: None, intake: None, view, stop, tasks: vec![reporting] })
+    let placement = line.placement();
+    Ok(Base {
+        keeps,
+        store: None,
+        intake: None,
+        fleet: None,
+        placement,
+        view: views,
+        stop,
+        tasks: vec![reporting, alone],
+    })
 }
 
 /// The hubs that the configuration names.

@@ -53,9 +53,11 @@ impl Workshop<'_> {
         let mut probes: Vec<Arc<Probe>> =
             file.probes.iter().flatten().filter_map(|probe| self.probe(probe).map(Arc::new)).collect();
         self.see_to_needs(&mut probes);
+        let (hash, vantage) = (hash(self.text.as_bytes()), self.vantage());
         Plan {
-            hash: hash(self.text.as_bytes()),
-            vantage: self.vantage(),
+            hubs: hubs::hubs(file, &vantage, &hash),
+            hash,
+            vantage,
             hosted_on: file.vantage.hosted_on.as_ref().map(|cloud| cloud.value.as_str().into()),
             parties: parties.collect(),
             clients: feeds::clients(file, &probes),
@@ -67,7 +69,6 @@ impl Workshop<'_> {
                 bytes: file.store.max_size.as_ref().map_or(2_000_000_000, |size| size.value.0),
             },
             concurrency: file.concurrency.as_ref().map_or(512, |count| count.value as usize),
-            hubs: hubs::hubs(file),
             agents: hubs::agents(file),
         }
     }
@@ -121,6 +122,7 @@ impl Workshop<'_> {
             session,
             check: built,
             file: check.value.clone(),
+            vantages: rules::vantages(self.file, &probe.value),
             fingerprint: hash(resolved.as_bytes()),
         })
     }

@@ -83,6 +83,9 @@ pub(super) struct DefaultsFile {
     /// Confirming a failure: when a probe fails after a good round it is asked again within two seconds with one thing
     /// otherwise at a time. `off` never does.
     pub(super) confirm: Option<At<OrOff<ConfirmFile>>>,
+    /// Nodes of a region that run each probe, where there are several and a hub tells of them (2).
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) vantages_per_region: Option<At<u32>>,
 }
 
 /// Who answers for a thing.
@@ -146,6 +149,10 @@ pub(super) struct ProbeFile {
     /// Confirming a failure, where it is not as in `defaults`.
     #[serde(default)]
     pub(super) confirm: Option<At<OrOff<ConfirmFile>>>,
+    /// Nodes of a region that run it, where it is not as in `defaults`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) vantages_per_region: Option<At<u32>>,
     /// Hold one connection open and measure it: asked on every round whether it is still there, opened again when it ends.
     /// For checks that live on long connections.
     #[serde(default)]

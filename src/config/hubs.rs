@@ -15,7 +15,11 @@ use super::{
     size::Size,
     wrong::shortened,
 };
-use crate::{model::Secret, protocol::Span, uplink::Hubs};
+use crate::{
+    model::{Secret, Vantage},
+    protocol::Span,
+    uplink::{HubTls, Hubs},
+};
 
 /// Hubs to report to, and agents that may report to this one.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -25,10 +29,26 @@ pub(super) struct HubFile {
     pub(super) urls: Option<At<Vec<String>>>,
     /// What the hubs know this agent by.
     pub(super) token: Option<At<Secret>>,
+    /// How the hubs are known, and this agent by them, where they are reached over TLS.
+    pub(super) tls: HubTlsFile,
     /// What waits for the hubs.
     pub(super) spool: SpoolFile,
+    /// When no hub has taken anything for so long, a region judges by itself and tells people (2m).
+    pub(super) solo_after: Option<At<Span>>,
     /// Agents that may report to this hub.
     pub(super) agents: Vec<At<AgentFile>>,
+}
+
+/// How the hubs are known, and this agent by them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HubTlsFile {
+    /// Authorities to trust besides the known ones, in PEM.
+    pub(super) ca_file: Option<At<PathBuf>>,
+    /// This agent's own certificate with its chain, in PEM.
+    pub(super) client_cert_file: Option<At<PathBuf>>,
+    /// The key of that certificate, in PEM.
+    pub(super) client_key_file: Option<At<PathBuf>>,
 }
 
 /// What waits for the hubs: whichever limit is reached first, the oldest goes.
@@ -66,8 +86,9 @@ pub struct Agent {
     pub tokens: Vec<[u8; 32]>,
 }
 
-pub(super) fn hubs(file: &File) -> Option<Hubs> {
-    let HubFile { urls, token, spool, .. } = &file.hub;
+pub(super) fn hubs(file: &File, vantage: &Vantage, config: &Arc<str>) -> Option<Hubs> {
+    let HubFile { urls, token, tls, spool, solo_after, .. } = &file.hub;
+    let path = |path: &Option<At<PathBuf>>| path.as_ref().map(|path| path.value.clone());
     let urls: Vec<Url> = urls.as_ref()?.value.iter().filter_map(|url| url.parse().ok()).collect();
     let token = token.as_ref().map_or_else(|| Secret::new(""), |token| token.value.clone());
     (!urls.is_empty()).then(|| Hubs {
@@ -76,6 +97,14 @@ pub(super) fn hubs(file: &File) -> Option<Hubs> {
         spool: PathBuf::from(spool.path.as_ref().map_or("usoryou-spool", |path| &path.value)),
         max_bytes: spool.max_size.as_ref().map_or(500_000_000, |size| size.value.0),
         max_age: spool.max_age.as_ref().map_or(Duration::from_hours(72), |age| age.value.0),
+        solo_after: solo_after.as_ref().map_or(Duration::from_mins(2), |after| after.value.0),
+        tls: HubTls {
+            ca_file: path(&tls.ca_file),
+            client_cert_file: path(&tls.client_cert_file),
+            client_key_file: path(&tls.client_key_file),
+        },
+        vantage: vantage.clone(),
+        config: Arc::clone(config),
     })
 }
 
@@ -113,6 +142,15 @@ pub(super) fn hubs_can_be_reached(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     }
     if let Some(size) = max_size.as_ref().filter(|size| size.value.0 < 1000) {
         faults.push(Fault::error(facts.tree.place(size.id), "the spool has room for at least 1KB"));
+    }
+    if let Some(after) = hub.solo_after.as_ref().filter(|after| after.value.0 < Duration::from_secs(5)) {
+        let fault = Fault::error(facts.tree.place(after.id), "`solo_after` is at least 5s");
+        faults.push(fault.help("a hub that is started anew is gone for some seconds"));
+    }
+    let HubTlsFile { client_cert_file, client_key_file, .. } = &hub.tls;
+    if let (Some(one), None) | (None, Some(one)) = (client_cert_file, client_key_file) {
+        let fault = Fault::error(facts.tree.place(one.id), "a certificate and its key go together");
+        faults.push(fault.help("write both `client_cert_file` and `client_key_file`"));
     }
     match (urls, &hub.token) {
         (Some(urls), None) => faults.push(

@@ -48,6 +48,7 @@ impl Workshop<'_> {
             confirm: None,
             session: None,
             check: need.file.build(self.net).ok()?,
+            vantages: probe.vantages,
             fingerprint: hash(format!("{} {interval:?} {}", need.key, probe.fingerprint).as_bytes()),
             file: need.file,
         })

@@ -72,6 +72,8 @@ pub struct Probe {
     pub check: Arc<dyn Check>,
     /// Its shape, to make a check of another target for `GET /probe`.
     pub file: CheckFile,
+    /// Nodes of a region that run it.
+    pub vantages: usize,
     /// A hash of all that makes this probe what it is: a reload keeps the schedule of a probe whose hash stays.
     pub fingerprint: Arc<str>,
 }

@@ -31,6 +31,7 @@ use crate::{
     config::{Plan, Probe},
     metrics::{Metrics, ProbeLabels},
     model::{Observation, Timestamp, Vantage},
+    placement::Placement,
 };
 use budget::Budget;
 use lane::{Crew, Lane};
@@ -49,6 +50,8 @@ pub struct Engine {
     pub metrics: Arc<Metrics>,
     /// The plan, and every plan after it.
     pub plan: watch::Receiver<Arc<Plan>>,
+    /// What of the plan runs on this node, now and later.
+    pub placement: watch::Receiver<Placement>,
     /// Where facts go.
     pub sink: mpsc::Sender<Observation>,
 }
@@ -66,7 +69,9 @@ impl Engine {
         confirming.spawn(confirm::serve(bursts));
         let plan = Arc::clone(&self.plan.borrow_and_update());
         let mut rota = Rota::new(&self, &plan, confirm);
+        self.placement.mark_unchanged();
         rota.adopt(&self, &plan, watch.look().0);
+        let mut placed = true;
         loop {
             let (now, jump) = watch.look();
             if let Some(clock::Jump { from, to }) = jump {
@@ -87,6 +92,12 @@ impl Engine {
                     let plan = Arc::clone(&self.plan.borrow_and_update());
                     rota.adopt(&self, &plan, watch.look().0);
                 }
+                changed = self.placement.changed(), if placed => {
+                    // Nobody will ever place us anew; the present placement stays.
+                    placed = changed.is_ok();
+                    let plan = Arc::clone(&self.plan.borrow());
+                    rota.adopt(&self, &plan, watch.look().0);
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -97,6 +108,12 @@ impl Engine {
         }
         rota.part().await;
     }
+}
+
+/// A placement that never changes: this node runs everything.
+#[must_use]
+pub fn unplaced() -> watch::Receiver<Placement> {
+    watch::channel(Placement::Everything).1
 }
 
 /// What the present plan comes to.
@@ -137,14 +154,21 @@ impl Rota {
             known.clear();
         }
         let mut budgets = std::mem::take(&mut self.budgets);
-        for probe in &plan.probes {
+        let placement = engine.placement.borrow().clone();
+        let here: Vec<&Arc<Probe>> =
+            plan.probes.iter().filter(|probe| placement.runs(&probe.name, probe.vantages)).collect();
+        if plan.hubs.is_some() {
+            let elsewhere = plan.probes.len() - here.len();
+            engine.metrics.placement(placement.nodes() as u64, here.len() as u64, elsewhere as u64);
+        }
+        for probe in &here {
             let labels = labels(probe, &plan.vantage);
             let host = probe.check.host();
             // A probe that is changed does not get a new budget: its host is the same.
             let budget = self.budgets.entry(host).or_insert_with_key(|host| budgets.remove(host).unwrap_or_default());
             let lane = known.remove(&probe.name).filter(|lane| stays(&lane.probe, probe)).unwrap_or_else(|| {
                 let series = engine.metrics.probe(&labels);
-                let mut lane = Lane::new(Arc::clone(probe), labels, series, Arc::clone(budget));
+                let mut lane = Lane::new(Arc::clone(*probe), labels, series, Arc::clone(budget));
                 if let Some(keeper) = lane.keeper() {
                     self.keepers.spawn(keeper.keep());
                 }
@@ -154,7 +178,7 @@ impl Rota {
         }
         let keep: BTreeSet<ProbeLabels> = self.lanes.values().map(|lane| lane.labels.clone()).collect();
         engine.metrics.retain(&keep);
-        let wanted = plan.probes.iter().filter_map(|probe| {
+        let wanted = here.into_iter().filter_map(|probe| {
             let item = Arc::clone(self.lanes.get(&probe.name)?);
             Some(Wanted { name: Arc::clone(&probe.name), interval: probe.interval, item })
         });

@@ -60,6 +60,7 @@ async fn observe(look: impl for<'a> Fn(&'a mut Attempt) -> Looking<'a> + Send + 
         session: None,
         check: Arc::new(Turns(look)),
         file: serde_json::from_value(serde_json::json!({"tcp": {"address": "127.0.0.1:1"}})).unwrap(),
+        vantages: 2,
         fingerprint: "".into(),
     };
     let due = Due { scheduled_at: Timestamp::UNIX_EPOCH, round: 7, generation: 0 };

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::Due;
-use crate::model::{Timestamp, Vantage};
+use crate::model::{Timestamp, Vantage, first_try};
 
 /// Microseconds since the Unix epoch on the wall clock, or between two such instants.
 type Micros = i64;
@@ -151,10 +151,12 @@ impl<T: Clone> Schedule<T> {
         }
         (entry.next, entry.first) = (next, false);
         let item = entry.item.clone();
+        let try_of_first = first.then(|| first_try(due.at, due.round, entry.interval));
         self.heap.push(Reverse((next.at, index)));
+        let planned = self.due(due);
         Some(Planned {
             item,
-            due: self.due(due),
+            due: Due { generation: try_of_first.unwrap_or(planned.generation), ..planned },
             late: micros(now - due.at),
             patience: micros(next.at - now),
             missed: missed.min(MISSED_AT_MOST),

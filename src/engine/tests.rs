@@ -100,6 +100,7 @@ fn probe(name: &str, interval: Duration, act: impl Fn(usize) -> Act + Send + Syn
         session: None,
         check: Arc::new(Fake(act, AtomicUsize::new(0))),
         file: serde_json::from_value::<CheckFile>(serde_json::json!({"tcp": {"address": "127.0.0.1:1"}})).unwrap(),
+        vantages: 2,
         fingerprint: name.into(),
     })
 }
@@ -147,6 +148,7 @@ impl World {
             observer: observer(Arc::clone(&wall) as Arc<dyn Clock>),
             metrics: Arc::clone(&metrics),
             plan: plans,
+            placement: crate::engine::unplaced(),
             sink,
         };
         let (stop, stopped) = oneshot::channel::<()>();
@@ -324,7 +326,7 @@ async fn a_full_sink_holds_up_runs_and_loses_no_fact() {
     let (sink, mut facts) = mpsc::channel(1);
     let (_plan, plans) = watch::channel(plan(&[probe("a", SECOND, answers(1))], 10));
     let metrics = Metrics::new("test");
-    let engine = Engine { observer: observer(wall), metrics, plan: plans, sink };
+    let engine = Engine { observer: observer(wall), metrics, plan: plans, placement: crate::engine::unplaced(), sink };
     let _engine = tokio::spawn(engine.run(std::future::pending()));
     sleep(60 * SECOND).await;
     let mut rounds = Vec::new();
@@ -347,6 +349,7 @@ fn fields(probe: &Probe) -> Probe {
         session: probe.session,
         check: Arc::clone(&probe.check),
         file: probe.file.clone(),
+        vantages: probe.vantages,
         fingerprint: Arc::clone(&probe.fingerprint),
     }
 }

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Noticing, Ourselves, said::Said, world};
+use super::{ClockOff, Noticing, Ourselves, said::Said, world};
 use crate::{
     attribution::{Absorbed, Judge, World},
     config::Plan,
-    incident::{self, Change, Incidents, Policy},
-    model::{FeedState, Incident, Sighting, Silence, Subject, Timestamp, Verdict},
+    incident::{self, Adopted, Change, Incidents, Policy},
+    model::{FeedState, Incident, IncidentState, Owed, Sighting, Silence, Subject, Timestamp, Transition, Verdict},
     notify::{self, Audience, ChannelFile, Hears, Planned, words},
 };
 
@@ -25,6 +25,21 @@ pub struct Course {
     incidents: Incidents,
     said: Said,
     noticing: Noticing,
+    /// Nothing is opened at the moment.
+    holds: bool,
+    /// What people have been told of by somebody who cannot be asked now, and who will say how it ends.
+    told_elsewhere: BTreeSet<Subject>,
+}
+
+/// Where one region judges by itself, because no hub takes anything of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alone {
+    /// The region.
+    pub region: Arc<str>,
+    /// Since when no hub has taken anything.
+    pub since: Timestamp,
+    /// What the hub had told people of before.
+    pub told: Vec<Subject>,
 }
 
 /// What one judgement came to.
@@ -56,7 +71,57 @@ impl Course {
             incidents,
             said: Said::default(),
             noticing: Noticing::new(plan),
+            holds: false,
+            told_elsewhere: BTreeSet::new(),
         }
+    }
+
+    /// Judges one region alone from now on.
+    #[must_use]
+    pub fn alone(self, alone: &Alone) -> Self {
+        let mut course = Self { incidents: self.incidents.of_region(&alone.region), ..self };
+        course.ourselves.judge_alone(&alone.region, alone.since);
+        course.told_elsewhere = alone.told.iter().cloned().collect();
+        course
+    }
+
+    /// Opens nothing from now on, or again what deserves it.
+    pub fn hold(&mut self, hold: bool) {
+        self.holds = hold;
+    }
+
+    /// Takes note of the clocks that are off now.
+    pub fn note_clocks(&mut self, off: &[ClockOff], now: Timestamp) {
+        self.ourselves.note_clocks(off, now);
+    }
+
+    /// Takes an incident of which a region has told by itself. What comes of it is a turn without verdicts.
+    pub fn adopt_incident(&mut self, incident: &Incident, now: Timestamp) -> Turn {
+        let channels = &self.plan.alerts.channels;
+        let told: Vec<Arc<str>> =
+            incident.told.iter().filter(|channel| channels.contains_key(*channel)).cloned().collect();
+        // What nobody could be told of is still to be told.
+        let untold = told.is_empty() && !incident.is_over() && !incident.muted;
+        let owed = untold.then_some(Owed { word: Transition::Opened, since: now });
+        let mut mine = Incident { told, owed, ..incident.clone() };
+        mine.note = Some(format!("told by region {} alone at first", region_of(incident)));
+        let mut turn = Turn::default();
+        match self.incidents.adopt(&mine) {
+            Adopted::Known => {}
+            Adopted::GoesOn(suspicion) => {
+                tracing::info!(incident = &*mine.id, "taken over from a region that judged by itself");
+                turn.dropped.extend(suspicion);
+                turn.touched.push(mine);
+            }
+            Adopted::Joins(into) => {
+                tracing::info!(incident = &*mine.id, "of a region that judged by itself: it goes on as {}", into.id);
+                turn.planned.letters = notify::joined(self.judge.world(), &mine, &into, now);
+                mine.note = Some(format!("went on as incident {}", into.id));
+                (mine.state, mine.closed_at) = (IncidentState::Closed, Some(now));
+                turn.touched.push(mine);
+            }
+        }
+        turn
     }
 
     /// Goes on under another plan; what was seen and what is open stays.
@@ -131,7 +196,12 @@ impl Course {
         self.said.speak(self.judge.world(), &mut verdicts);
         self.noticing.speak(self.judge.world(), &mut verdicts, now);
         let admitted = self.said.admit(&mut self.incidents);
-        let step = incident::step(&self.incidents, &verdicts, self.policy, now);
+        let open_after = if self.holds { u32::MAX } else { self.policy.open_after };
+        let step = incident::step(&self.incidents, &verdicts, Policy { open_after, ..self.policy }, now);
+        let well = |subject: &Subject| {
+            verdicts.iter().any(|verdict| verdict.subject == *subject && verdict.has_evidence() && !verdict.is_bad())
+        };
+        self.told_elsewhere.retain(|subject| !well(subject));
         self.incidents = step.incidents;
         let planned = self.letters(&step.changes, now);
         for amended in &planned.amended {
@@ -147,7 +217,11 @@ impl Course {
         let muted = |incident: &Incident| {
             let planned = || self.said.planned(self.judge.world(), incident, now);
             let silenced = || words::silenced(&self.silences, incident, now);
-            world::muted(&self.plan, incident, now).or_else(planned).or_else(silenced)
+            let elsewhere = || {
+                let told = self.told_elsewhere.contains(&incident.subject);
+                told.then(|| "the hub had told of it before".to_owned())
+            };
+            world::muted(&self.plan, incident, now).or_else(planned).or_else(silenced).or_else(elsewhere)
         };
         let alerts = &self.plan.alerts;
         let routes = if alerts.routes.is_empty() { &self.somebody } else { &alerts.routes };
@@ -156,4 +230,10 @@ impl Course {
             Audience { world: self.judge.world(), routes, muted: &muted, edits: &edits, habits: alerts.habits };
         notify::plan(changes, &self.incidents, &audience, now)
     }
+}
+
+/// The region that told of an incident, as its id says.
+fn region_of(incident: &Incident) -> &str {
+    let after = incident.id.split_once("-from-").map_or("", |(_, after)| after);
+    after.rsplitn(3, '-').nth(2).unwrap_or(after)
 }

@@ -3,20 +3,22 @@
 //! another region than its own. Must not know how it came here.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::HashSet,
     io::{self, Read as _},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
+    time::Duration,
 };
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use flate2::read::MultiGzDecoder;
 use tokio::sync::{Semaphore, mpsc, watch};
+use uuid::Uuid;
 
-use super::View;
+use super::{Fleet, View};
 use crate::{
     config::{Agent, Plan},
     metrics::Metrics,
-    model::{Observation, Timestamp, Vantage, observation_id},
+    model::{Handover, Heard, IncidentState, Observation, Subject, Timestamp, Vantage, first_try, observation_id},
     store::Store,
     uplink::{Refusal, Taken},
 };
@@ -35,8 +37,14 @@ const AT_ONCE: usize = 4;
 const WAITING: usize = 64;
 /// What is due later than this was made by a clock that is wrong.
 const AHEAD: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
-/// Batches whose clocks are remembered.
-const CLOCKS: usize = 16;
+/// An id is looked for among so many tries of its round …
+const TRIES: u32 = 16;
+/// … and turns of a check …
+const TURNS: u32 = 12;
+/// … and among the confirmations of so many runs.
+const RUNS: u32 = 8;
+/// No region hands over more incidents.
+const HANDED_OVER: usize = 200;
 
 /// Why a batch is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +68,25 @@ pub enum NotTaken {
     Spoilt(String),
 }
 
+/// What an agent says of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Contact {
+    /// Its node; nothing from one that does not say.
+    pub node: Option<Arc<str>>,
+    /// The version of its program.
+    pub build: Arc<str>,
+    /// The hash of its configuration.
+    pub config: Arc<str>,
+    /// When it sent the batch, by its own clock.
+    pub sent_at: Option<Timestamp>,
+    /// How far its clock is ahead of ours, and the round trip in which it learned that, in seconds.
+    pub clock: Option<(f64, f64)>,
+    /// Which word of its region it knows.
+    pub version: Option<String>,
+    /// Its region has judged by itself.
+    pub solo: bool,
+}
+
 /// Where agents hand in what they saw; clones share it.
 #[derive(Clone)]
 pub struct Intake {
@@ -69,8 +96,7 @@ pub struct Intake {
     metrics: Arc<Metrics>,
     judge: mpsc::Sender<Vec<Observation>>,
     places: Arc<Semaphore>,
-    /// How far the clocks of agents seemed to be ahead, newest last.
-    clocks: Arc<Mutex<BTreeMap<Arc<str>, VecDeque<f64>>>>,
+    fleet: Fleet,
 }
 
 impl Intake {
@@ -81,10 +107,11 @@ impl Intake {
         plan: watch::Receiver<Arc<Plan>>,
         view: watch::Receiver<View>,
         metrics: Arc<Metrics>,
+        fleet: Fleet,
     ) -> (Self, mpsc::Receiver<Vec<Observation>>) {
         let (judge, arrived) = mpsc::channel(WAITING);
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        (Self { store, plan, view, metrics, judge, places, clocks: Arc::default() }, arrived)
+        (Self { store, plan, view, metrics, judge, places, fleet }, arrived)
     }
 
     /// The agent that has a token.
@@ -100,23 +127,23 @@ impl Intake {
         known.ok_or_else(|| self.turned_away("stranger", NotTaken::Stranger))
     }
 
-    /// Takes a batch: lines of JSON, packed or not, which the agent sent when its own clock said so.
+    /// Takes a batch: lines of JSON, packed or not. One without lines says that the agent lives.
     ///
     /// # Errors
     /// Why none of it is taken.
-    pub async fn take(
-        &self,
-        agent: &Agent,
-        body: Vec<u8>,
-        packed: bool,
-        sent_at: Option<Timestamp>,
-    ) -> Result<Taken, NotTaken> {
+    pub async fn take(&self, agent: &Agent, contact: &Contact, body: Vec<u8>, packed: bool) -> Result<Taken, NotTaken> {
         let now = chrono::Utc::now();
-        self.note_clock(agent, sent_at, now);
         let busy = |why: &str, wait| self.turned_away("busy", NotTaken::Busy { why: why.to_owned(), wait });
         // What is stored while the window is still being rebuilt from the store might be judged or forgotten there.
         if self.view.borrow().at.is_none() {
             return Err(busy("this hub has not judged anything yet", 1));
+        }
+        if body.is_empty() {
+            // Nobody should rely on a hub that could keep nothing.
+            if let Some(failing) = self.fleet.failing() {
+                return Err(busy(&failing, 2));
+            }
+            return self.answer(agent, contact, Taken::default(), now).await;
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return Err(busy("this hub takes other batches at the moment", 1));
@@ -126,8 +153,11 @@ impl Intake {
             return Err(busy("this hub has more to judge than it can", 2));
         };
         let region = Arc::clone(&agent.region);
+        let plan = self.plan.borrow().clone();
+        let intervals = move |probe: &str| plan.probes.iter().find(|one| *one.name == *probe).map(|one| one.interval);
         let read = tokio::task::spawn_blocking(move || {
-            let read = unpack(&body, packed).and_then(|lines| read(&lines, &region, now));
+            let read = unpack(&body, packed)
+                .and_then(|lines| read(&lines, &Speaker { region: &region, intervals: &intervals }, now));
             drop(place);
             read
         });
@@ -153,7 +183,53 @@ impl Intake {
             room.send(new);
         }
         self.metrics.hub_handed(&agent.name, taken.taken, taken.duplicate, taken.refused_total);
-        Ok(taken)
+        self.answer(agent, contact, taken, now).await
+    }
+
+    /// Takes the incidents of a region that judged by itself, for whoever judges.
+    ///
+    /// # Errors
+    /// Why they are not taken.
+    pub async fn take_over(&self, agent: &Agent, handover: &Handover) -> Result<(), NotTaken> {
+        let its_own = |subject: &Subject| subject.as_vantage().is_none_or(|region| *region == agent.region);
+        if handover.incidents.len() > HANDED_OVER || handover.told.len() > HANDED_OVER * 10 {
+            return Err(self.turned_away("too_large", NotTaken::TooLarge));
+        }
+        if !handover.incidents.iter().all(|incident| its_own(&incident.subject) && incident.id.len() <= 200) {
+            let why = format!("this agent may speak for the region `{}` alone", agent.region);
+            return Err(self.turned_away("spoilt", NotTaken::Spoilt(why)));
+        }
+        let kept = self.store.hand_over(&agent.region, handover, chrono::Utc::now()).await;
+        kept.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))
+    }
+
+    /// Hears the agent, and tells it what it should know.
+    async fn answer(&self, agent: &Agent, contact: &Contact, taken: Taken, now: Timestamp) -> Result<Taken, NotTaken> {
+        let Some(node) = &contact.node else { return Ok(taken) };
+        let heard = Heard {
+            agent: Arc::clone(&agent.name),
+            region: Arc::clone(&agent.region),
+            node: Arc::clone(node),
+            at: now,
+            build: Arc::clone(&contact.build),
+            config: Arc::clone(&contact.config),
+            clock_offset: clock_offset(contact, now),
+            round_trip: contact.clock.map(|(_, round_trip)| round_trip),
+            solo_at: contact.solo.then_some(now),
+        };
+        if contact.solo {
+            // Whoever judges must know of it before anything of the agent's comes there.
+            let noted = self.fleet.note_return(&heard).await;
+            noted.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))?;
+        }
+        self.fleet.hear(heard);
+        let open: Vec<Subject> = {
+            let view = self.view.borrow();
+            let told = view.incidents.iter().filter(|incident| incident.state != IncidentState::Suspected);
+            told.map(|incident| incident.subject.clone()).collect()
+        };
+        let region = Some(self.fleet.region(&agent.region, open, contact.version.as_deref(), now));
+        Ok(Taken { received_at: Some(now), answered_at: Some(chrono::Utc::now()), region, ..taken })
     }
 
     /// Counts a batch that never got as far as its agent's name.
@@ -161,20 +237,28 @@ impl Intake {
         self.metrics.hub_turned_away(reason);
         why
     }
+}
 
-    fn note_clock(&self, agent: &Agent, sent_at: Option<Timestamp>, now: Timestamp) {
-        let Some(ahead) = sent_at.and_then(|sent| (sent - now).num_microseconds()) else { return };
-        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = clocks.entry(Arc::clone(&agent.name)).or_default();
-        if known.len() == CLOCKS {
-            known.pop_front();
+/// How far the agent's clock is ahead, as it says itself, as far as that can be: what was sent before it came cannot have been sent
+/// later, nor longer ago than the way takes.
+fn clock_offset(contact: &Contact, now: Timestamp) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate; a clock that is years off may be off by more")]
+    let least = (contact.sent_at? - now).num_microseconds()? as f64 / 1e6;
+    match contact.clock {
+        Some((ahead, round_trip)) if ahead.is_finite() && (0.0..60.0).contains(&round_trip) => {
+            // It was learned some batches ago, and this one may have taken much longer.
+            let most = least + round_trip.max(1.0);
+            Some(if ahead < least || (ahead > most && least.abs() > 60.0) { least } else { ahead })
         }
-        #[expect(clippy::cast_precision_loss, reason = "an estimate; a clock that is years off may be off by more")]
-        known.push_back(ahead as f64 / 1e6);
-        // The way makes a batch look older than it is: the one that came fastest tells most.
-        let offset = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        self.metrics.hub_clock_offset(&agent.name, offset);
+        _ => Some(least),
     }
+}
+
+/// Who speaks.
+struct Speaker<'a> {
+    region: &'a str,
+    /// The intervals of probes, as far as they are known here.
+    intervals: &'a dyn Fn(&str) -> Option<Duration>,
 }
 
 fn unpack(body: &[u8], packed: bool) -> Result<Vec<u8>, NotTaken> {
@@ -188,7 +272,7 @@ fn unpack(body: &[u8], packed: bool) -> Result<Vec<u8>, NotTaken> {
 }
 
 /// The observations of a batch, each once, and what is to be said of its other lines.
-fn read(lines: &[u8], region: &str, now: Timestamp) -> Result<(Vec<Observation>, Taken), NotTaken> {
+fn read(lines: &[u8], speaker: &Speaker<'_>, now: Timestamp) -> Result<(Vec<Observation>, Taken), NotTaken> {
     let (mut seen, mut taken, mut ids) = (Vec::new(), Taken::default(), HashSet::new());
     for (index, line) in lines.split(|byte| *byte == b'\n').enumerate() {
         if line.is_empty() {
@@ -197,7 +281,7 @@ fn read(lines: &[u8], region: &str, now: Timestamp) -> Result<(Vec<Observation>,
         if index >= LINES {
             return Err(NotTaken::TooLarge);
         }
-        match observation(line, region, now) {
+        match observation(line, speaker, now) {
             Ok(one) if ids.insert(one.id) => seen.push(one),
             Ok(_) => taken.duplicate += 1,
             Err(why) => {
@@ -211,7 +295,8 @@ fn read(lines: &[u8], region: &str, now: Timestamp) -> Result<(Vec<Observation>,
     Ok((seen, taken))
 }
 
-fn observation(line: &[u8], region: &str, now: Timestamp) -> Result<Observation, String> {
+fn observation(line: &[u8], speaker: &Speaker<'_>, now: Timestamp) -> Result<Observation, String> {
+    let region = speaker.region;
     if line.len() > LINE {
         return Err(format!("it is longer than {} KiB", LINE >> 10));
     }
@@ -227,12 +312,38 @@ fn observation(line: &[u8], region: &str, now: Timestamp) -> Result<Observation,
     if seen.scheduled_at > now + AHEAD {
         return Err("it was due in the future: the agent's clock is wrong".to_owned());
     }
+    let vantage = Vantage { region: seen.region.clone(), node: seen.node.clone() };
     if seen.id.is_nil() {
-        let vantage = Vantage { region: seen.region.clone(), node: seen.node.clone() };
         seen.id = observation_id(&seen.probe, &vantage, seen.scheduled_at.timestamp_micros(), 0);
+    } else if !is_its_own(&seen, &vantage, speaker) {
+        // It might be that of another region's, which would then be taken for sent twice.
+        seen.id = Uuid::new_v5(&seen.id, region.as_bytes());
     }
     seen.received_at = Some(now);
     Ok(seen)
+}
+
+/// Whether an id is that of a round of this vantage point.
+fn is_its_own(seen: &Observation, vantage: &Vantage, speaker: &Speaker<'_>) -> bool {
+    let own = |attempt: u32| observation_id(&seen.probe, vantage, seen.round, attempt) == seen.id;
+    let first = || {
+        let interval = (speaker.intervals)(&seen.probe).and_then(|one| i64::try_from(one.as_micros()).ok());
+        interval.map(|interval| first_try(seen.scheduled_at.timestamp_micros(), seen.round, interval))
+    };
+    let first_of = |of: &dyn Fn(u32) -> bool| {
+        // On the way it has lost what is less than a millisecond.
+        first().is_some_and(|first| (first..first + 3).chain(first.checked_sub(1)).any(of))
+    };
+    match seen.varied {
+        None => {
+            let of_turns = |first: u32| (1..=TURNS).any(|turns| (0..turns).any(|turn| own(first * turns + turn)));
+            (0..TRIES).any(own) || first_of(&of_turns) || (TRIES..TRIES * 10).any(own)
+        }
+        Some(varied) => {
+            let of_run = |run: u32| own(((run + 1) << 16).wrapping_add(varied as u32));
+            (0..RUNS).any(of_run) || first_of(&of_run)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +357,39 @@ mod tests {
 
     fn now() -> Timestamp {
         "2026-11-22T10:32:00Z".parse().unwrap()
+    }
+
+    const EU: Speaker<'static> = Speaker { region: "eu", intervals: &|_| Some(Duration::from_secs(10)) };
+
+    #[test]
+    fn an_id_is_its_own_or_made_its_own() {
+        let of = |region: &str, round: i64, attempt: u32, due: &str, varied: &str| {
+            let vantage = Vantage { region: region.into(), node: "n1".into() };
+            let id = observation_id("a", &vantage, round, attempt);
+            let line = format!(
+                r#"{{"id":"{id}","probe":"a","party":"p","region":"eu","node":"n1","round":{round},"outcome":"up","scheduled_at":"{due}"{varied}}}"#
+            );
+            let seen = observation(line.as_bytes(), &EU, now()).unwrap();
+            (id, seen.id)
+        };
+        let due = "2026-11-22T10:31:03.210Z";
+        let at = due.parse::<Timestamp>().unwrap().timestamp_micros() + 999;
+        let round = at / 10_000_000;
+        let first = first_try(at, round, 10_000_000);
+        for (attempt, varied) in [
+            (0, ""),
+            (31, ""),
+            (first, ""),
+            (first * 3 + 2, ""),
+            (1 << 16, r#","varied":"again""#),
+            (((first + 1) << 16) + 1, r#","varied":"address""#),
+        ] {
+            let (sent, taken) = of("eu", round, attempt, due, varied);
+            assert_eq!(sent, taken, "{attempt} {varied}");
+        }
+        let (sent, taken) = of("us", round, 0, due, "");
+        assert_ne!(sent, taken, "no agent can take the place of another region's observation");
+        assert_eq!(taken, of("us", round, 0, due, "").1, "sent twice it is the same");
     }
 
     fn line(probe: &str, region: &str, due: &str) -> String {
@@ -266,7 +410,7 @@ mod tests {
             good,
             format!("{{\"x\":\"{}\"}}", "y".repeat(LINE)),
         ];
-        let (seen, taken) = read(batch.join("\n").as_bytes(), "eu", now()).unwrap();
+        let (seen, taken) = read(batch.join("\n").as_bytes(), &EU, now()).unwrap();
         assert_eq!((seen.len(), taken.duplicate, taken.refused_total), (1, 1, 5));
         assert_eq!(seen[0].received_at, Some(now()));
         assert!(!seen[0].id.is_nil());
@@ -284,14 +428,14 @@ mod tests {
         assert_eq!(unpack(&bomb, true), Err(NotTaken::TooLarge));
         assert!(matches!(unpack(b"no gzip", true), Err(NotTaken::Spoilt(_))));
         assert!(unpack(&bomb[..bomb.len() / 2], true).is_err());
-        assert_eq!(read(&b"{}\n".repeat(LINES + 1), "eu", now()).unwrap_err(), NotTaken::TooLarge);
+        assert_eq!(read(&b"{}\n".repeat(LINES + 1), &EU, now()).unwrap_err(), NotTaken::TooLarge);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), packed: bool) {
             if let Ok(lines) = unpack(&bytes, packed) {
-                let _ = read(&lines, "eu", now());
+                let _ = read(&lines, &EU, now());
             }
         }
     }

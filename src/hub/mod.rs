@@ -4,8 +4,10 @@
 //! Three tasks that never wait for each other: this one takes and judges in memory; the keeper writes to the store as
 //! soon as the store can; the outbox sends. A store that fails therefore stops neither judging nor probing.
 
+mod adopt;
 mod course;
 mod feeds;
+mod fleet;
 mod intake;
 mod keeper;
 mod noticing;
@@ -25,8 +27,9 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-pub use course::{Course, Turn};
-pub use intake::{Intake, NotTaken};
+pub use course::{Alone, Course, Turn};
+pub use fleet::{AgentView, ClockOff, Fleet, releases};
+pub use intake::{Contact, Intake, NotTaken};
 pub use noticing::Noticing;
 pub use ourselves::Ourselves;
 pub use view::{StoreHealth, View};
@@ -37,7 +40,7 @@ use crate::{
     feed,
     incident::Incidents,
     metrics::Metrics,
-    model::{Observation, Timestamp},
+    model::{Incident, Observation, Timestamp},
     notify::{Outbox, Patience},
     store::{Store, StoreError},
 };
@@ -87,6 +90,10 @@ pub struct Hub {
     pub inbox: mpsc::Receiver<Observation>,
     /// What agents elsewhere have handed in: it is in the store already. Nothing where none may, see [`Intake`].
     pub arrived: Option<mpsc::Receiver<Vec<Observation>>>,
+    /// Who the agents are, where they may; nothing otherwise.
+    pub fleet: Option<Fleet>,
+    /// Where one region is judged alone, because its hub cannot be reached; nothing where this is the hub.
+    pub alone: Option<Alone>,
     /// What pages and terminals show.
     pub view: watch::Sender<View>,
     /// Figures.
@@ -124,6 +131,9 @@ pub async fn run(hub: Hub, stop: watch::Receiver<bool>) {
     let pace = hub.pace.feeds;
     let reading =
         tokio::spawn(feeds::follow(hub.plan.clone(), hub.http.clone(), pace, readings, hurried, stop.clone()));
+    // Whoever judges alone has nobody who hands over.
+    let (adopt, adopted) = mpsc::channel(1);
+    let adopting = tokio::spawn(adopt::follow(hub.store.clone(), adopt, hub.pace, hub.alone.is_none(), stop.clone()));
     let (flush, flushing) = watch::channel(false);
     let writing = tokio::spawn({
         let keeper = keeper.clone();
@@ -132,15 +142,20 @@ pub async fn run(hub: Hub, stop: watch::Receiver<bool>) {
 
     let rounds = {
         let pages = feeds::Pages::new(read, hurry);
-        Rounds::new(&hub.plan.borrow(), incidents, &window, pages, chrono::Utc::now())
+        let given = (pages, hub.fleet.clone());
+        Rounds::new(&hub.plan.borrow(), incidents, &window, given, hub.alone.as_ref(), chrono::Utc::now())
     };
-    judging(hub, rounds, &keeper, &roster, stopping).await;
+    judging(hub, rounds, adopted, &keeper, &roster, stopping).await;
 
     // Nobody is left to add anything: the keeper writes what it has and ends.
     let _ = flush.send(true);
-    for (task, name) in
-        [(writing, "writing"), (sending, "sending"), (trimming, "trimming"), (reading, "reading status feeds")]
-    {
+    for (task, name) in [
+        (writing, "writing"),
+        (sending, "sending"),
+        (trimming, "trimming"),
+        (reading, "reading status feeds"),
+        (adopting, "adopting"),
+    ] {
         if let Err(error) = task.await {
             tracing::error!("{name} ended badly: {error}");
         }
@@ -151,6 +166,7 @@ pub async fn run(hub: Hub, stop: watch::Receiver<bool>) {
 async fn judging(
     mut hub: Hub,
     mut rounds: Rounds,
+    mut adopted: mpsc::Receiver<Vec<Incident>>,
     keeper: &Keeper,
     roster: &watch::Sender<crate::notify::Roster>,
     mut stop: watch::Receiver<bool>,
@@ -187,6 +203,7 @@ async fn judging(
                 take(&mut batch, &mut rounds, keeper, &hub.metrics);
                 hub.metrics.hub_queue(hub.inbox.len());
             }
+            Some(incidents) = adopted.recv() => rounds.adopt_incidents(&incidents, keeper, chrono::Utc::now()),
             Some(arrived) = next(&mut hub.arrived) => absorb(&arrived, &mut rounds, &hub.metrics),
         }
     }

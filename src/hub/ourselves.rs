@@ -2,12 +2,17 @@
 //! Verdicts like any other, so that they become incidents like any other. Pure, `now` is an argument; must not know how
 //! observations travel or how anything is written.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use super::ClockOff;
 use crate::{
     attribution::World,
     incident::Incidents,
-    model::{Cause, Failure, Kind, Outcome, Phase, Sighting, Subject, Timestamp, Verdict},
+    model::{Cause, Failure, Kind, Outcome, Phase, Reason, Sighting, Subject, Timestamp, Verdict},
 };
 
 /// A region is not missed sooner than this, however short its intervals are.
@@ -34,6 +39,10 @@ const LATE_SLOTS: usize = 3;
 pub struct Ourselves {
     regions: BTreeMap<Arc<str>, Heard>,
     store: Option<Standing>,
+    /// Clocks that are off, by region and node, and since when that is known.
+    clocks: BTreeMap<(Arc<str>, Arc<str>), (f64, Timestamp)>,
+    /// Since when no hub has taken anything of the region that this process judges alone.
+    no_hub: Option<(Arc<str>, Timestamp)>,
 }
 
 /// What was heard of a region.
@@ -107,6 +116,21 @@ impl Ourselves {
         }
     }
 
+    /// Takes note of the clocks that are off now.
+    pub fn note_clocks(&mut self, off: &[ClockOff], now: Timestamp) {
+        let mut before = std::mem::take(&mut self.clocks);
+        for ClockOff { region, node, ahead } in off {
+            let place = (region.clone(), node.clone());
+            let since = before.remove(&place).map_or(now, |(_, since)| since);
+            self.clocks.insert(place, (*ahead, since));
+        }
+    }
+
+    /// Takes note that this process judges a region alone, because no hub has taken anything of it for so long.
+    pub fn judge_alone(&mut self, region: &Arc<str>, since: Timestamp) {
+        self.no_hub = Some((region.clone(), since));
+    }
+
     /// Adds what is wrong with us to what was judged, in the place of what was judged of the same region.
     pub fn judge(&mut self, verdicts: &mut Vec<Verdict>, now: Timestamp) {
         self.regions.retain(|_, heard| heard.last + EXPECTED_FOR > now);
@@ -120,6 +144,14 @@ impl Ourselves {
                 ours.push(late_region(region, heard, (late, looks), since, now));
             }
         }
+        let off: BTreeSet<&Arc<str>> = self.clocks.keys().map(|(region, _)| region).collect();
+        for region in off {
+            // What is dated wrongly looks late or missing: the clock explains that.
+            ours.retain(|verdict: &Verdict| verdict.subject != Subject::vantage(region));
+            verdicts.retain(|verdict| verdict.subject != Subject::vantage(region));
+            ours.push(clock_off(region, &self.clocks, now));
+        }
+        ours.extend(self.no_hub.as_ref().map(|(region, since)| no_hub(region, *since, now)));
         ours.extend(self.store.as_ref().and_then(|store| of_store(store, now)));
         for verdict in ours {
             match verdicts.iter_mut().find(|other| other.subject == verdict.subject) {
@@ -168,6 +200,32 @@ fn missing(region: &Arc<str>, heard: &Heard, reporting: usize, now: Timestamp) -
     Verdict {
         onset: Some(heard.last),
         evidence: vec![others],
+        ..bad(Subject::vantage(region), Some(region), failure, now)
+    }
+}
+
+fn clock_off(region: &Arc<str>, clocks: &BTreeMap<(Arc<str>, Arc<str>), (f64, Timestamp)>, now: Timestamp) -> Verdict {
+    let here = || clocks.iter().filter(|((of, _), _)| of == region);
+    let evidence = here().map(|((_, node), (ahead, _))| {
+        let (by, way) = (ahead.abs(), if *ahead > 0.0 { "ahead of" } else { "behind" });
+        format!("The clock of {node} is {by:.1} s {way} the hub's.")
+    });
+    let failure = Failure::new(Phase::Exchange, Kind::Internal, "");
+    Verdict {
+        reason: Some(Reason::Clock),
+        onset: here().map(|(_, (_, since))| *since).min(),
+        evidence: evidence.collect(),
+        ..bad(Subject::vantage(region), Some(region), failure, now)
+    }
+}
+
+fn no_hub(region: &Arc<str>, since: Timestamp, now: Timestamp) -> Verdict {
+    let failure = Failure::new(Phase::Exchange, Kind::NotDelivered, "");
+    let evidence = "Until one does, what is said of others is seen from one region only.".to_owned();
+    Verdict {
+        reason: Some(Reason::Hub),
+        onset: Some(since),
+        evidence: vec![evidence],
         ..bad(Subject::vantage(region), Some(region), failure, now)
     }
 }

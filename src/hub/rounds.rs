@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 
-use super::{Course, View, course::Turn, feeds::Pages, keeper::Keeper};
+use super::{Alone, Course, Fleet, View, course::Turn, feeds::Pages, keeper::Keeper};
 use crate::{
     config::Plan,
     incident::{Change, Incidents, News},
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Rounds {
     course: Course,
     pages: Pages,
+    /// Who reports here, where agents may.
+    fleet: Option<Fleet>,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
 }
@@ -26,10 +28,15 @@ impl Rounds {
         plan: &Arc<Plan>,
         incidents: Incidents,
         remembered: &[Observation],
-        pages: Pages,
+        (pages, fleet): (Pages, Option<Fleet>),
+        alone: Option<&Alone>,
         now: Timestamp,
     ) -> Self {
-        let mut rounds = Self { course: Course::new(plan, incidents), pages, silent_controls: BTreeSet::new() };
+        let mut course = Course::new(plan, incidents);
+        if let Some(alone) = alone {
+            course = course.alone(alone);
+        }
+        let mut rounds = Self { course, pages, fleet, silent_controls: BTreeSet::new() };
         for seen in remembered {
             rounds.absorb(seen, now);
         }
@@ -49,12 +56,24 @@ impl Rounds {
         self.course.silence(silences);
     }
 
+    /// Takes the incidents of a region that judged by itself.
+    pub(super) fn adopt_incidents(&mut self, incidents: &[Incident], keeper: &Keeper, now: Timestamp) {
+        for incident in incidents {
+            let Turn { touched, dropped, planned, .. } = self.course.adopt_incident(incident, now);
+            keeper.record(touched.into_iter(), dropped, planned.letters);
+        }
+    }
+
     pub(super) fn judge(&mut self, keeper: &Keeper, view: &watch::Sender<View>, metrics: &Metrics, now: Timestamp) {
         let began = Instant::now();
         let feeds = self.pages.read(self.course.plan(), now);
         metrics.status_feeds(&feeds);
         self.course.hear(feeds.clone());
         self.course.note_store(keeper.health().failing.as_deref(), now);
+        if let Some(fleet) = &self.fleet {
+            self.course.note_clocks(&fleet.clocks_off(now), now);
+            self.course.hold(fleet.holds(now));
+        }
         let Turn { verdicts, changes, touched, dropped, planned } = self.course.turn(now);
         self.say(&changes, &planned.amended, metrics);
         self.say_controls(now);

@@ -16,6 +16,19 @@ pub struct Incidents {
     pub(super) over: BTreeMap<Subject, Incident>,
     /// Ids of the last days, so that no number is given twice.
     taken: BTreeSet<Arc<str>>,
+    /// The region whose incidents these are, where it judges by itself: its name is in their ids.
+    of_region: Option<Arc<str>>,
+}
+
+/// What becomes of an incident that somebody else has told of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Adopted {
+    /// It goes on here, in the place of a suspicion whose id is free again.
+    GoesOn(Option<Arc<str>>),
+    /// It is known already.
+    Known,
+    /// It goes on as this one, which people were told of here.
+    Joins(Box<Incident>),
 }
 
 impl Incidents {
@@ -32,6 +45,35 @@ impl Incidents {
             }
         }
         incidents
+    }
+
+    /// The same, of one region that judges by itself.
+    #[must_use]
+    pub fn of_region(self, region: &Arc<str>) -> Self {
+        Self { of_region: Some(region.clone()), ..self }
+    }
+
+    /// Takes an incident that somebody else has told of: it goes on under its own id, unless there is one of the same subject.
+    pub fn adopt(&mut self, incident: &Incident) -> Adopted {
+        let id = &incident.id;
+        if self.taken.contains(id) || self.current.values().any(|known| known.id == *id) {
+            return Adopted::Known;
+        }
+        if incident.is_over() {
+            self.taken.insert(id.clone());
+            self.end(incident.clone());
+            return Adopted::GoesOn(None);
+        }
+        match self.current.get(&incident.subject) {
+            Some(known) if known.state != IncidentState::Suspected => {
+                self.taken.insert(id.clone());
+                Adopted::Joins(Box::new(known.clone()))
+            }
+            _ => {
+                let suspicion = self.current.insert(incident.subject.clone(), incident.clone());
+                Adopted::GoesOn(suspicion.map(|suspicion| suspicion.id))
+            }
+        }
     }
 
     /// The incidents that are not over.
@@ -78,7 +120,12 @@ impl Incidents {
 
     /// `2026-11-22-firebase-1`: the day, the party, and the smallest number that is free.
     pub(super) fn new_id(&self, subject: &Subject, onset: Timestamp) -> Arc<str> {
-        let stem = format!("{}-{}", onset.format("%Y-%m-%d"), subject.party);
+        let day = onset.format("%Y-%m-%d");
+        let stem = match &self.of_region {
+            // Nobody here knows which numbers were given before: the time of day tells them apart.
+            Some(region) => format!("{day}-{}-from-{region}-{}", subject.party, onset.format("%H%M%S")),
+            None => format!("{day}-{}", subject.party),
+        };
         let used = |id: &str| self.taken.contains(id) || self.current.values().any(|incident| &*incident.id == id);
         let mut number = 1_u64;
         loop {

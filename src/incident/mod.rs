@@ -6,5 +6,5 @@ mod rules;
 mod step;
 mod turn;
 
-pub use incidents::Incidents;
+pub use incidents::{Adopted, Incidents};
 pub use step::{Change, News, Policy, Step, step};

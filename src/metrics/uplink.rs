@@ -14,6 +14,13 @@ pub(super) struct Uplink {
     pub(super) sent_bytes: u64,
     pub(super) dropped: BTreeMap<&'static str, u64>,
     pub(super) batches: BTreeMap<&'static str, u64>,
+    pub(super) clock: Option<f64>,
+    pub(super) solo: bool,
+    /// Nodes of the region that live.
+    pub(super) nodes: u64,
+    /// Probes that run here, and those that run on other nodes alone.
+    pub(super) here: u64,
+    pub(super) elsewhere: u64,
 }
 
 /// The figures of what a hub was handed.
@@ -23,7 +30,10 @@ pub(super) struct Intake {
     pub(super) observations: BTreeMap<(Arc<str>, &'static str), u64>,
     /// Batches turned away, by reason.
     pub(super) turned_away: BTreeMap<&'static str, u64>,
-    pub(super) clock_offsets: BTreeMap<Arc<str>, f64>,
+    /// Agents that live, by region.
+    pub(super) agents: BTreeMap<Arc<str>, u64>,
+    /// By agent and node.
+    pub(super) clock_offsets: BTreeMap<(Arc<str>, Arc<str>), f64>,
 }
 
 impl Metrics {
@@ -68,8 +78,30 @@ impl Metrics {
         *lock(&self.fleet).intake.get_or_insert_default().turned_away.entry(reason).or_default() += 1;
     }
 
-    /// How far the clock of an agent is ahead of the hub's, in seconds.
-    pub fn hub_clock_offset(&self, agent: &Arc<str>, seconds: f64) {
-        lock(&self.fleet).intake.get_or_insert_default().clock_offsets.insert(agent.clone(), seconds);
+    /// The agents that live, by region, and how far the clock of each is ahead of the hub's, in seconds, by agent and node.
+    pub fn hub_agents(&self, living: BTreeMap<Arc<str>, u64>, clocks: BTreeMap<(Arc<str>, Arc<str>), f64>) {
+        let mut fleet = lock(&self.fleet);
+        if fleet.intake.is_none() && living.is_empty() {
+            return;
+        }
+        let intake = fleet.intake.get_or_insert_default();
+        (intake.agents, intake.clock_offsets) = (living, clocks);
+    }
+
+    /// What of the plan runs on this node, and among how many nodes of its region.
+    pub fn placement(&self, nodes: u64, here: u64, elsewhere: u64) {
+        let mut fleet = lock(&self.fleet);
+        let uplink = fleet.uplink.get_or_insert_default();
+        (uplink.nodes, uplink.here, uplink.elsewhere) = (nodes, here, elsewhere);
+    }
+
+    /// Whether this agent's region judges by itself, because no hub takes anything.
+    pub fn solo(&self, solo: bool) {
+        lock(&self.fleet).uplink.get_or_insert_default().solo = solo;
+    }
+
+    /// How far the clock of this agent is ahead of the hubs', in seconds, as far as that is known.
+    pub fn uplink_clock(&self, ahead: Option<f64>) {
+        lock(&self.fleet).uplink.get_or_insert_default().clock = ahead;
     }
 }

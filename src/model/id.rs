@@ -24,3 +24,17 @@ pub fn round_of(at: Timestamp, interval: Duration) -> i64 {
     let interval = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX).max(1);
     at.timestamp_micros().div_euclid(interval)
 }
+
+/// Extra first runs are tries of their round from here on: far above what a clock that is set back makes …
+const FIRST_TRIES: u32 = 1000;
+/// … as many as there are places in a round that are told apart: far below confirmations.
+const PLACES: u32 = 4000;
+
+/// Which try of its round the extra first run of a process is, at an instant in microseconds. The process before may have run in the
+/// same round, and what it saw then is another observation: where in the round they fall tells the two apart.
+#[must_use]
+pub fn first_try(at: i64, round: i64, interval: i64) -> u32 {
+    let into = at.saturating_sub(round.saturating_mul(interval)).clamp(0, interval);
+    let place = i128::from(into) * i128::from(PLACES) / i128::from(interval.max(1));
+    FIRST_TRIES + u32::try_from(place).unwrap_or(0)
+}

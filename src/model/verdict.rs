@@ -66,6 +66,10 @@ pub enum Reason {
     Silence,
     /// A region is not able to measure: it is starved, or not permitted to.
     Starvation,
+    /// A clock of a region is off.
+    Clock,
+    /// No hub takes anything of a region, which therefore judges by itself.
+    Hub,
 }
 
 /// What the judge says of one subject at one instant.

@@ -153,7 +153,7 @@ impl ClientTls {
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 

@@ -65,9 +65,22 @@ impl Trust {
     /// # Errors
     /// When the cryptography of this process lacks what TLS needs, in words.
     pub fn client_config(&self) -> Result<rustls::ClientConfig, String> {
+        self.client_config_with(None)
+    }
+
+    /// The same, known by a certificate of our own: its file, and that of its key.
+    ///
+    /// # Errors
+    /// When either cannot be used, in words.
+    pub fn client_config_with(&self, mine: Option<(&Path, &Path)>) -> Result<rustls::ClientConfig, String> {
         let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&self.provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-        Ok(builder.with_root_certificates(Arc::clone(&self.roots)).with_no_client_auth())
+        let builder = builder.with_root_certificates(Arc::clone(&self.roots));
+        let Some((chain, key)) = mine else { return Ok(builder.with_no_client_auth()) };
+        let chain = certificates(chain)?;
+        let key = super::tls::private_key(key)?;
+        let unusable = |error| format!("the key cannot be used with the certificate: {error}");
+        builder.with_client_auth_cert(chain, key).map_err(unusable)
     }
 
     fn of(roots: RootCertStore) -> Self {

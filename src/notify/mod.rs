@@ -18,7 +18,7 @@ pub mod words;
 pub use channel::{Attempt, Channel, Delivered, Delivering, Doubt, HandingOver, Letter, Repeat};
 pub use hears::{Habits, Hears};
 pub use outbox::{Outbox, Patience, Roster};
-pub use plan::{Audience, Planned, plan};
+pub use plan::{Audience, Planned, joined, plan};
 pub use sample::sample;
 
 use std::sync::Arc;

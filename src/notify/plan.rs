@@ -9,11 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{Habits, Hears, Letter};
+use super::{Habits, Hears, Letter, words};
 use crate::{
     attribution::World,
     incident::{Change, Incidents, News},
-    model::{Cause, Incident, IncidentState, Owed, Timestamp, Transition},
+    model::{Cause, Incident, IncidentState, LetterKind, Owed, Timestamp, Transition},
 };
 
 /// To whom to speak, and about what to be quiet.
@@ -55,6 +55,24 @@ pub fn plan(changes: &[Change], incidents: &Incidents, audience: &Audience<'_>, 
     desk.tell_endings();
     desk.remind();
     desk.write()
+}
+
+/// What to say of an incident that a region told of by itself, when it goes on as one that was told of here.
+#[must_use]
+pub fn joined(world: &World, incident: &Incident, into: &Incident, now: Timestamp) -> Vec<Letter> {
+    let text = words::joined(world, incident, into);
+    let letter = |channel: &Arc<str>| Letter {
+        key: format!("{channel}/{}/closed-joined", incident.id),
+        channel: channel.clone(),
+        incident: incident.id.clone(),
+        kind: LetterKind::Closed,
+        headline: text.headline.clone(),
+        lines: text.lines.clone(),
+        at: now,
+        about: vec![Incident { closed_at: Some(now), state: IncidentState::Closed, ..incident.clone() }],
+        ..Letter::default()
+    };
+    incident.told.iter().map(letter).collect()
 }
 
 /// What is being said.

@@ -5,7 +5,7 @@ pub(super) mod many;
 
 use std::time::Duration;
 
-pub use later::{looking, reminding, silenced, turning};
+pub use later::{joined, looking, reminding, silenced, turning};
 
 use super::admission;
 use crate::{
@@ -50,6 +50,12 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
     let lasted = (back - incident.onset).to_std().unwrap_or_default();
     let name = world.subject_name(&incident.subject);
     let what = match (incident.subject.as_vantage(), incident.verdict.failure.as_ref().map(|failure| failure.kind)) {
+        (Some(region), _) if incident.verdict.reason == Some(Reason::Clock) => {
+            format!("the clocks of region {region} are right again")
+        }
+        (Some(region), _) if incident.verdict.reason == Some(Reason::Hub) => {
+            format!("a hub takes again what region {region} sees")
+        }
         (Some(region), Some(Kind::NotDelivered)) => format!("region {region} sends again"),
         (Some(region), Some(Kind::Starved)) => format!("region {region} is on time again"),
         (Some(region), _) => format!("region {region} sees again"),
@@ -148,6 +154,12 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
             _ if verdict.reason == Some(Reason::Release) => {
                 format!("It's our probe: region {region} runs a bad release {since}.")
             }
+            _ if verdict.reason == Some(Reason::Clock) => {
+                format!("It's our probe: a clock of region {region} is off {since}.")
+            }
+            _ if verdict.reason == Some(Reason::Hub) => {
+                format!("It's our own hub: none has taken anything of region {region} {since}. It judges alone.")
+            }
             _ if verdict.reason == Some(Reason::Starvation) => {
                 format!("It's our probe: region {region} is not able to measure {since}.")
             }
@@ -243,6 +255,7 @@ fn alternatives(verdict: &Verdict) -> Option<String> {
 fn was(verdict: &Verdict) -> String {
     match verdict.cause {
         _ if verdict.subject == Subject::store() => "It was our own store.".to_owned(),
+        _ if verdict.reason == Some(Reason::Hub) => "It was our own hub.".to_owned(),
         Cause::Unknown | Cause::Ok => "We could not tell whose fault it was.".to_owned(),
         Cause::Path => {
             format!("It was the path from {}.", join(verdict.regions.iter().map(|region| &**region), "and"))

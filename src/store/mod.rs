@@ -9,6 +9,7 @@ mod database;
 mod divert;
 mod error;
 mod facts;
+mod handovers;
 mod incidents;
 mod letters;
 mod open;
@@ -21,9 +22,9 @@ mod trim;
 
 use std::sync::Arc;
 
-pub use agents::Alive;
 pub use error::StoreError;
 pub use facts::Wanted;
+pub use handovers::{HandedOver, HandoverId};
 pub use letters::{Claimed, LetterId, Next, Unsent};
 pub use open::{folder_of, is_shared, shown};
 pub use postgres::{Arrivals, Leader, Position};

@@ -5,6 +5,9 @@
 //! spool in its hands, and probing waits for neither.
 
 mod answer;
+mod clock;
+mod known;
+mod line;
 mod record;
 mod send;
 mod spool;
@@ -21,12 +24,13 @@ use tokio::{
 };
 use url::Url;
 
-pub use answer::{Refusal, SENT_AT, Taken};
+pub use answer::{BUILD, CLOCK, CONFIG, NODE, REGION, Refusal, Region, SENT_AT, SOLO, Taken};
+pub use line::{Line, Mode};
 pub use spool::CannotSpool;
 
 use crate::{
     metrics::Metrics,
-    model::{Observation, Secret},
+    model::{Observation, Secret, Vantage},
     net::Trust,
 };
 use spool::{Loss, Spool};
@@ -44,6 +48,25 @@ pub struct Hubs {
     pub max_bytes: u64,
     /// How long an observation may wait.
     pub max_age: Duration,
+    /// When no hub has taken anything for so long, the region judges by itself.
+    pub solo_after: Duration,
+    /// How the hubs are known, and this agent by them.
+    pub tls: HubTls,
+    /// Where this agent looks from.
+    pub vantage: Vantage,
+    /// Hash of the configuration that it runs.
+    pub config: Arc<str>,
+}
+
+/// How hubs are known, and an agent by them, where they are reached over TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HubTls {
+    /// Authorities to trust besides the known ones.
+    pub ca_file: Option<PathBuf>,
+    /// The agent's own certificate.
+    pub client_cert_file: Option<PathBuf>,
+    /// The key of that.
+    pub client_key_file: Option<PathBuf>,
 }
 
 /// What an uplink works with.
@@ -51,6 +74,7 @@ pub struct Uplink {
     spool: Arc<Mutex<Spool>>,
     metrics: Arc<Metrics>,
     http: reqwest::Client,
+    line: Line,
 }
 
 /// Observations written down at once.
@@ -71,8 +95,11 @@ impl Uplink {
     /// When the spool cannot be used, or no connection could be made securely.
     pub fn open(hubs: &Hubs, trust: &Trust, metrics: Arc<Metrics>) -> Result<Self, CannotSpool> {
         let cannot = |why: String| CannotSpool::new(&hubs.spool, why);
+        let trust = hubs.tls.ca_file.as_ref().map_or_else(|| Ok(trust.clone()), |file| trust.with_file(file));
+        let mine = hubs.tls.client_cert_file.as_deref().zip(hubs.tls.client_key_file.as_deref());
+        let tls = trust.and_then(|trust| trust.client_config_with(mine)).map_err(cannot)?;
         let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config().map_err(cannot)?)
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("usoryou/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -81,10 +108,17 @@ impl Uplink {
             .build()
             .map_err(|error| cannot(error.without_url().to_string()))?;
         let (spool, loss) = Spool::open(&hubs.spool, hubs.max_bytes, hubs.max_age)?;
-        let uplink = Self { spool: Arc::new(Mutex::new(spool)), metrics, http };
+        let line = Line::new(hubs, http.clone());
+        let uplink = Self { spool: Arc::new(Mutex::new(spool)), metrics, http, line };
         note(&uplink.metrics, &loss);
         uplink.show();
         Ok(uplink)
+    }
+
+    /// What others need to know of the way to the hubs.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        self.line.clone()
     }
 
     /// Takes what was seen until nobody is left who could see anything, writes it down, and sends it all the while to the
@@ -107,6 +141,7 @@ impl Uplink {
         let mut seen = Vec::new();
         let mut well = true;
         while facts.recv_many(&mut seen, BATCH).await > 0 {
+            self.line.pass_on(&seen);
             let lines: Vec<Vec<u8>> = seen.drain(..).filter_map(|one| serde_json::to_vec(&one).ok()).collect();
             let (count, spool) = (lines.len() as u64, Arc::clone(&self.spool));
             // The disk may be slow: not on a thread that others need.

@@ -17,8 +17,9 @@ use tokio::{
 use url::Url;
 
 use super::{
-    Hubs, Uplink,
-    answer::{SENT_AT, Taken},
+    Hubs, Mode, Uplink,
+    answer::{BUILD, CLOCK, CONFIG, NODE, REGION, SENT_AT, SOLO, Taken},
+    clock::Exchange,
     lock, note,
     spool::{Batch, Loss, Turn},
 };
@@ -29,12 +30,14 @@ const PACE: Duration = Duration::from_millis(250);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// … up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// … or this, while a whole region waits for the hubs to be back.
+const LONGEST_PAUSE_ALONE: Duration = Duration::from_secs(5);
 /// No hub makes us wait longer by asking for it.
 const LONGEST_WISH: Duration = Duration::from_mins(5);
 /// A disk that takes longer to forget a batch is not waited for.
 const DISK: Duration = Duration::from_secs(1);
 /// No answer of a hub is larger.
-const ANSWER: usize = 64 << 10;
+const ANSWER: usize = 1 << 20;
 
 /// Why a batch was not taken.
 #[derive(Debug)]
@@ -61,8 +64,10 @@ pub(super) async fn send(
     more: Arc<Notify>,
     stop: watch::Receiver<bool>,
 ) {
-    let mut way = Way { urls: Vec::new(), known: Vec::new(), current: 0, well: true };
+    let mut way = Way { urls: Vec::new(), known: Vec::new(), current: 0, well: true, longest_pause: LONGEST_PAUSE };
     let mut turn = Turn::Newest;
+    let mut mode = uplink.line.mode();
+    let mut heard: Option<Instant> = None;
     loop {
         let Some(hubs) = hubs.borrow_and_update().clone().filter(|hubs| !hubs.urls.is_empty()) else {
             // Taken out of the configuration by a reload: what is seen waits until the process is started again.
@@ -73,29 +78,50 @@ pub(super) async fn send(
             continue;
         };
         way.adopt(&hubs.urls);
+        let now_mode = *mode.borrow_and_update();
+        way.hurry(if now_mode == Mode::Together { LONGEST_PAUSE } else { LONGEST_PAUSE_ALONE });
         let at = match way.choose(Instant::now()) {
             Ok(at) => at,
             Err(_) if *stop.borrow() => return,
             Err(until) => {
                 tokio::select! {
                     () = sleep_until(until) => {}
+                    Ok(()) = mode.changed() => {}
                     () = stopped(stop.clone()) => {}
                 }
                 continue;
             }
         };
-        let (batch, waiting) = next(&uplink, turn).await;
+        // What a region has told people of goes before what it has seen.
+        let (batch, waiting) = if now_mode == Mode::Together { next(&uplink, turn).await } else { (None, 0) };
         let Some((batch, packed)) = batch else {
             if *stop.borrow() {
                 return;
             }
-            more.notified().await;
+            let due = heard.map_or_else(Instant::now, |heard| heard + uplink.line.pulse());
+            tokio::select! {
+                () = sleep_until(due) => {
+                    let Some(url) = way.urls.get(at).cloned() else { continue };
+                    let outcome = post(&uplink, &hubs, &url, Vec::new(), now_mode).await;
+                    heard = Some(Instant::now());
+                    match &outcome {
+                        Ok(_) => {}
+                        Err(NotTaken::Busy(_)) => uplink.metrics.uplink_batch("busy"),
+                        Err(_) => uplink.metrics.uplink_batch("failed"),
+                    }
+                    way.note(at, &outcome);
+                }
+                () = more.notified(), if now_mode == Mode::Together => {}
+                Ok(()) = mode.changed() => {}
+                () = stopped(stop.clone()) => {}
+            }
             continue;
         };
         turn = if turn == Turn::Newest { Turn::Oldest } else { Turn::Newest };
         let Some(url) = way.urls.get(at).cloned() else { continue };
         let began = Instant::now();
-        let outcome = post(&uplink, &hubs, &url, packed).await;
+        let outcome = post(&uplink, &hubs, &url, packed, now_mode).await;
+        heard = Some(Instant::now());
         let result = conclude(&uplink, &batch, &outcome).await;
         uplink.metrics.uplink_batch(result);
         way.note(at, &outcome);
@@ -143,20 +169,35 @@ async fn next(uplink: &Arc<Uplink>, turn: Turn) -> (Option<(Batch, Vec<u8>)>, us
     }
 }
 
-async fn post(uplink: &Uplink, hubs: &Hubs, url: &Url, packed: Vec<u8>) -> Result<Taken, NotTaken> {
+/// Sends a batch; one that is empty says that this agent lives.
+async fn post(uplink: &Uplink, hubs: &Hubs, url: &Url, packed: Vec<u8>, mode: Mode) -> Result<Taken, NotTaken> {
     let to = format!("{}/api/v1/observations", url.as_str().trim_end_matches('/'));
     uplink.metrics.uplink_bytes(packed.len() as u64);
-    let request = uplink
+    let offset = uplink.line.offset();
+    uplink.metrics.uplink_clock(offset.map(|offset| offset.ahead));
+    let mut request = uplink
         .http
         .post(to)
         .bearer_auth(hubs.token.reveal())
         .header(header::CONTENT_TYPE, "application/jsonl")
-        .header(header::CONTENT_ENCODING, "gzip")
-        .header(SENT_AT, chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true))
-        .body(packed);
+        .header(NODE, &*hubs.vantage.node)
+        .header(BUILD, env!("CARGO_PKG_VERSION"))
+        .header(CONFIG, &*hubs.config)
+        .header(REGION, uplink.line.version());
+    if !packed.is_empty() {
+        request = request.header(header::CONTENT_ENCODING, "gzip");
+    }
+    if let Some(offset) = offset {
+        request = request.header(CLOCK, format!("{:.6} {:.6}", offset.ahead, offset.round_trip));
+    }
+    if mode != Mode::Together {
+        request = request.header(SOLO, "1");
+    }
+    let (sent_at, began) = (chrono::Utc::now(), Instant::now());
+    let request = request.header(SENT_AT, sent_at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)).body(packed);
     let failed = |error: reqwest::Error| NotTaken::Failed(reason(&error.without_url()));
     let mut answer = request.send().await.map_err(failed)?;
-    let status = answer.status();
+    let (status, took) = (answer.status(), began.elapsed());
     let wish = answer.headers().get(header::RETRY_AFTER).and_then(|wish| wish.to_str().ok()?.trim().parse().ok());
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(failed)? {
@@ -172,7 +213,12 @@ async fn post(uplink: &Uplink, hubs: &Hubs, url: &Url, packed: Vec<u8>) -> Resul
     };
     match (status, wish) {
         (StatusCode::OK, _) => {
-            serde_json::from_slice(&body).map_err(|_| NotTaken::Failed("it answers what no hub answers".to_owned()))
+            let senseless = |_| NotTaken::Failed("it answers what no hub answers".to_owned());
+            let mut taken: Taken = serde_json::from_slice(&body).map_err(senseless)?;
+            let hub = taken.received_at.zip(taken.answered_at);
+            let exchange = hub.map(|(received_at, answered_at)| Exchange { sent_at, received_at, answered_at, took });
+            uplink.line.note(url, &hubs.token, exchange.as_ref(), taken.region.take());
+            Ok(taken)
         }
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => {
             Err(NotTaken::Busy(Duration::from_secs(seconds).min(LONGEST_WISH)))
@@ -227,6 +273,7 @@ struct Way {
     current: usize,
     /// The last attempt was answered by a hub.
     well: bool,
+    longest_pause: Duration,
 }
 
 impl Way {
@@ -237,6 +284,17 @@ impl Way {
             // Agents of a fleet begin at different hubs.
             self.current = usize::try_from(random() % urls.len().max(1) as u64).unwrap_or(0);
         }
+    }
+
+    /// Tries failed hubs no later than after this pause.
+    fn hurry(&mut self, longest_pause: Duration) {
+        if longest_pause < self.longest_pause {
+            let latest = Instant::now() + longest_pause;
+            for known in self.known.iter_mut().filter(|known| known.failures > 0) {
+                known.not_before = known.not_before.map(|at| at.min(latest));
+            }
+        }
+        self.longest_pause = longest_pause;
     }
 
     /// The hub to ask now: the one kept to, or the next that need not be waited for; or until when to wait.
@@ -266,7 +324,7 @@ impl Way {
             }
             Err(NotTaken::Busy(wait)) => known.not_before = Some(Instant::now() + jittered(*wait, 1.0)),
             Err(NotTaken::Failed(why)) => {
-                let pause = FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(LONGEST_PAUSE);
+                let pause = FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(self.longest_pause);
                 known.failures = known.failures.saturating_add(1);
                 known.not_before = Some(Instant::now() + jittered(pause, 0.5));
                 if std::mem::replace(&mut self.well, false) {
@@ -294,7 +352,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_hub_is_kept_to_until_it_fails_and_what_it_asks_for_is_honoured() {
-        let mut way = Way { urls: Vec::new(), known: Vec::new(), current: 0, well: true };
+        let mut way = Way { urls: Vec::new(), known: Vec::new(), current: 0, well: true, longest_pause: LONGEST_PAUSE };
         way.adopt(&["http://a.test/".parse().unwrap(), "http://b.test/".parse().unwrap()]);
         way.current = 0;
         let now = Instant::now();

@@ -1,6 +1,7 @@
 //! `/api/v1`: the facts behind the pages, as JSON. Answers are bounded; a question that is not understood is refused with
 //! the reason, so that a misspelt filter does not look like an empty answer.
 
+mod agents;
 mod incidents;
 mod instant;
 mod observations;
@@ -24,6 +25,7 @@ use self::instant::Instant;
 use super::{Site, health, not_from_elsewhere};
 use crate::{
     config::Probe,
+    hub,
     model::{FeedState, PartyKind, Silence, Timestamp},
     store::{Store, StoreError},
 };
@@ -35,6 +37,8 @@ pub(super) fn routes() -> Router<Site> {
         .route("/verdicts", get(verdicts::show))
         .route("/incidents", get(incidents::show))
         .route("/observations", get(observations::show).post(observations::take))
+        .route("/handover", post(observations::take_over))
+        .route("/agents", get(agents::show))
         .route(
             "/silences",
             get(silences::show).merge(post(silences::add).layer(middleware::from_fn(not_from_elsewhere))),
@@ -94,6 +98,8 @@ struct Status {
     feeds: Vec<FeedState>,
     /// What people do not want to hear of now.
     silences: Vec<Silence>,
+    /// What some agents run otherwise than most, a sentence each.
+    releases: Vec<String>,
 }
 
 async fn status(State(site): State<Site>) -> Json<Status> {
@@ -101,12 +107,14 @@ async fn status(State(site): State<Site>) -> Json<Status> {
     let reason = health::why_not(&site).await;
     let now = chrono::Utc::now();
     let silences = site.given.store.as_ref().map(Store::silences).unwrap_or_default();
+    let agents = site.given.fleet.as_ref().map(|fleet| fleet.agents(now)).unwrap_or_default();
     let view = site.given.view.borrow();
     let judged = view.verdicts.iter().zip(&view.sentences);
     Json(Status {
         judged_at: view.at,
         bad: judged.filter(|(verdict, _)| verdict.is_bad()).map(|(_, sentence)| sentence.clone()).collect(),
         feeds: view.feeds.clone(),
+        releases: hub::releases(&agents),
         silences: silences.iter().filter(|silence| silence.is_in_force(now)).cloned().collect(),
         version: env!("CARGO_PKG_VERSION"),
         config: Arc::clone(&plan.hash),

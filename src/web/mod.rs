@@ -28,7 +28,7 @@ use tokio::{
 use crate::{
     config::Plan,
     engine::Observer,
-    hub::{Intake, View},
+    hub::{Fleet, Intake, View},
     metrics::Metrics,
     store::Store,
 };
@@ -58,6 +58,8 @@ pub struct WebState {
     pub reload: mpsc::Sender<Reload>,
     /// Facts and incidents; nothing where they are kept elsewhere, by the hub that an agent reports to.
     pub store: Option<Store>,
+    /// Who reports here; nothing where there is no hub.
+    pub fleet: Option<Fleet>,
     /// Where agents hand in what they saw; nothing where there is no hub.
     pub intake: Option<Intake>,
     /// Whether probes of the configuration run here: a hub alone leaves them to its agents.

@@ -91,6 +91,7 @@ fn prepare(
         session: None,
         check,
         file,
+        vantages: 2,
         fingerprint: "".into(),
     };
     Ok((probe, asked))

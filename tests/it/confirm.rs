@@ -38,7 +38,8 @@ async fn seen(check: Value, net: Net, confirm: Confirm) -> Vec<Observation> {
     let (sink, mut facts) = mpsc::channel(64);
     let (_plans, plans) = watch::channel(Arc::clone(&plan));
     let observer = Observer::new(Arc::new(net), plan.vantage.clone(), Arc::clone(&plan.hash));
-    let engine = Engine { observer, metrics: Metrics::new("test"), plan: plans, sink };
+    let engine =
+        Engine { observer, metrics: Metrics::new("test"), plan: plans, placement: usoryou::engine::unplaced(), sink };
     let engine = tokio::spawn(engine.run(std::future::pending()));
     let mut seen: Vec<Observation> = Vec::new();
     while let Ok(Some(fact)) = tokio::time::timeout(Duration::from_secs(3), facts.recv()).await {
@@ -142,7 +143,8 @@ async fn a_dead_connection_is_told_from_a_dead_server() {
     let (_plans, plans) = watch::channel(Arc::new(plan));
     let vantage = plans.borrow().vantage.clone();
     let observer = Observer::new(Arc::new(Net::default()), vantage, "".into());
-    let engine = Engine { observer, metrics: Metrics::new("test"), plan: plans, sink };
+    let engine =
+        Engine { observer, metrics: Metrics::new("test"), plan: plans, placement: usoryou::engine::unplaced(), sink };
     let _engine = tokio::spawn(engine.run(std::future::pending()));
     let mut seen = Vec::new();
     for _ in 0..3 {

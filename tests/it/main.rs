@@ -19,6 +19,7 @@ mod firebase;
 mod firebase_peers;
 mod firebase_realtime;
 mod firestore;
+mod fleet;
 mod grpc;
 mod http;
 #[cfg(feature = "http3")]
@@ -33,6 +34,7 @@ mod run;
 mod scenario;
 mod scenarios;
 mod simulation;
+mod solo;
 mod sse;
 mod store;
 mod tcp_tls;

@@ -108,7 +108,11 @@ fn exercised() -> Arc<Metrics> {
     metrics.uplink_batch("taken");
     metrics.hub_handed(&"eu-1".into(), 5, 1, 1);
     metrics.hub_turned_away("stranger");
-    metrics.hub_clock_offset(&"eu-1".into(), -0.01);
+    let living = std::collections::BTreeMap::from([("eu-west".into(), 2)]);
+    metrics.hub_agents(living, std::collections::BTreeMap::from([(("eu-1".into(), "n1".into()), -0.01)]));
+    metrics.placement(3, 20, 10);
+    metrics.solo(false);
+    metrics.uplink_clock(Some(-0.01));
     metrics.config_reload(true);
     metrics
 }

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use usoryou::{
     model::{
-        Cause, Delivered, Doubt, Incident, IncidentState, Letter, Observation, Repeat, Severity, Silence, Subject,
-        Vantage, Verdict,
+        Cause, Delivered, Doubt, Handover, Heard, Incident, IncidentState, Letter, Observation, Repeat, Severity,
+        Silence, Subject, ToldAlone, Verdict,
     },
-    store::{Alive, Claimed, Mark, Next, Store, StoreError, Wanted},
+    store::{Claimed, Mark, Next, Store, StoreError, Wanted},
 };
 
 use crate::support::{hub::observation, postgres};
@@ -379,22 +379,57 @@ async fn history_is_cut_by_age_and_by_size(store: &Store) {
     assert_eq!(claimed(store, "four", 9_999).await.letter, unsent, "an unsent letter is never cut");
 }
 
-async fn agents_are_known_by_when_they_were_heard(store: &Store) {
-    let alive = |name: &str, node: &str, second, ahead| Alive {
-        name: name.into(),
-        vantage: Vantage { region: "eu-west".into(), node: node.into() },
-        seen_at: at(second),
-        ahead,
+/// An agent of the region `eu`.
+fn heard(node: &str, second: i64) -> Heard {
+    Heard {
+        agent: "eu".into(),
+        region: "eu".into(),
+        node: node.into(),
+        at: at(second),
+        build: "0.1.0".into(),
+        config: "sha256:0".into(),
+        clock_offset: Some(0.25),
+        round_trip: None,
+        solo_at: None,
+    }
+}
+
+async fn agents_are_known_to_every_hub(store: &Store) {
+    store.heard(&[heard("n1", 10), heard("n2", 20)]).await.unwrap();
+    // What another hub has heard later stands.
+    store.heard(&[Heard { build: "0.0.9".into(), ..heard("n1", 30) }]).await.unwrap();
+    store.heard(&[heard("n1", 25)]).await.unwrap();
+    let known = store.agents(at(0)).await.unwrap();
+    assert_eq!(known, [Heard { build: "0.0.9".into(), ..heard("n1", 30) }, heard("n2", 20)]);
+    assert_eq!(store.agents(at(21)).await.unwrap().len(), 1);
+    store.forget_agents(at(21)).await.unwrap();
+    assert_eq!(store.agents(at(0)).await.unwrap().len(), 1);
+}
+
+async fn what_a_region_hands_over_is_kept_until_it_is_taken(store: &Store) {
+    let told = ToldAlone {
+        channel: "support".into(),
+        incident: "2026-11-22-p-eu-1".into(),
+        letter: Some(letter("support", "2026-11-22-p-eu-1", "opened")),
+        mark: Some(("support/opened".to_owned(), "C1/1.0".to_owned())),
     };
-    let first = [alive("eu", "n2", 10, Some(-200)), alive("eu", "n1", 10, None)];
-    store.heard(&first).await.unwrap();
-    assert_eq!(store.agents(at(0)).await.unwrap(), [first[1].clone(), first[0].clone()]);
-    // What came late by another hub does not make it older; what is not known of its clock stays what it was.
-    store.heard(&[alive("eu", "n2", 5, None), alive("eu", "n1", 20, Some(7))]).await.unwrap();
-    assert_eq!(store.agents(at(10)).await.unwrap(), [alive("eu", "n1", 20, Some(7)), first[0].clone()]);
-    assert_eq!(store.agents(at(11)).await.unwrap(), [alive("eu", "n1", 20, Some(7))]);
-    let now = store.now().await.unwrap();
-    assert!((Utc::now() - now).abs() < chrono::TimeDelta::seconds(5), "{now}");
+    let incidents = vec![incident("2026-11-22-p-eu-1", IncidentState::Open, 5)];
+    let handover = Handover { incidents, told: vec![told.clone()] };
+    store.hand_over("eu", &handover, at(10)).await.unwrap();
+    let waiting = store.handovers(at(100)).await.unwrap();
+    assert_eq!((waiting.len(), &*waiting[0].region, waiting[0].taken), (1, "eu", false));
+    assert_eq!(waiting[0].handover, handover);
+    store.handover_taken(waiting[0].id, at(11)).await.unwrap();
+    assert!(store.handovers(at(100)).await.unwrap().is_empty());
+    assert!(store.handovers(at(10)).await.unwrap()[0].taken);
+    store.told_by_another(&told, at(12)).await.unwrap();
+    let standing = store.standing("support", "2026-11-22-p-eu-1").await.unwrap();
+    assert_eq!((standing.letter, standing.mark.unwrap().place), (told.letter.clone(), "C1/1.0".to_owned()));
+    // What is known here is known better.
+    let mark = Mark { by: "support/closed".to_owned(), place: "C1/2.0".to_owned() };
+    store.mark("support", "2026-11-22-p-eu-1", &mark).await.unwrap();
+    store.told_by_another(&told, at(13)).await.unwrap();
+    assert_eq!(store.standing("support", "2026-11-22-p-eu-1").await.unwrap().mark, Some(mark));
 }
 
 async fn contract(store: &Store) {
@@ -406,7 +441,8 @@ async fn contract(store: &Store) {
     what_a_channel_can_do_decides_what_becomes_of_doubt(store).await;
     a_channel_knows_what_it_was_told_and_where_it_said_so(store).await;
     letters_go_another_way_once(store).await;
-    agents_are_known_by_when_they_were_heard(store).await;
+    agents_are_known_to_every_hub(store).await;
+    what_a_region_hands_over_is_kept_until_it_is_taken(store).await;
     history_is_cut_by_age_and_by_size(store).await;
 }
 

@@ -124,6 +124,7 @@ fn changed(
         session: None,
         check,
         file,
+        vantages: probe.vantages,
         fingerprint: Arc::clone(&probe.fingerprint),
     }))
 }
@@ -145,6 +146,7 @@ fn of_url(target: &str, overrides: &Overrides, timeout: Option<Span>, net: &Arc<
         session: None,
         check,
         file,
+        vantages: 2,
         fingerprint: "".into(),
     })
 }

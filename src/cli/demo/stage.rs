@@ -72,6 +72,7 @@ pub(super) async fn run(options: Options, stop: impl Future<Output = ()>) -> Res
             // Each region has its own figures, as each agent of a fleet has.
             metrics: Metrics::new(env!("CARGO_PKG_VERSION")),
             plan: watch::channel(plan).1,
+            placement: crate::engine::unplaced(),
             sink: seen.clone(),
         };
         tasks.spawn(engine.run(ended(end.clone())));
@@ -85,6 +86,8 @@ pub(super) async fn run(options: Options, stop: impl Future<Output = ()>) -> Res
         store,
         inbox,
         arrived: None,
+        fleet: None,
+        alone: None,
         view,
         metrics,
         http: notify::http_client(&net.trust)?,

@@ -21,6 +21,8 @@ use super::{
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 /// Deadline of a run, where nothing is said and the interval is not shorter.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+/// Nodes of a region that run a probe, where nothing is said.
+const VANTAGES: usize = 2;
 
 /// What the rules look at.
 pub(super) struct Facts<'a> {
@@ -77,6 +79,12 @@ impl<'a> Facts<'a> {
             None => BTreeSet::new(),
         }
     }
+}
+
+/// Nodes of a region that run a probe.
+pub(super) fn vantages(file: &File, probe: &ProbeFile) -> usize {
+    let wanted = probe.vantages_per_region.as_ref().or(file.defaults.vantages_per_region.as_ref());
+    wanted.map_or(VANTAGES, |wanted| wanted.value as usize)
 }
 
 /// The interval of a probe, and its timeout.

@@ -58,13 +58,15 @@ fn too_long(timeout: Duration, interval: Duration, at: Range<usize>, faults: &mu
 
 pub(super) fn counts_fit(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
     let file = facts.file;
+    let own = facts.probes().map(|probe| ("vantages_per_region", &probe.value.vantages_per_region, 1000));
     let counts = [
+        ("vantages_per_region", &file.defaults.vantages_per_region, 1000),
         ("open_after", &file.alerts.open_after, 1000),
         ("close_after", &file.alerts.close_after, 1000),
         ("concurrency", &file.concurrency, 65_536),
         ("digest_from", &file.alerts.digest_from, 1000),
     ];
-    for (key, count, most) in counts {
+    for (key, count, most) in counts.into_iter().chain(own) {
         if let Some(count) = count
             && !(1..=most).contains(&count.value)
         {

@@ -37,6 +37,14 @@ pub fn reminding(world: &World, incident: &Incident, at: Timestamp) -> Words {
     Words { headline: format!("{still} after {}. {}", span(lasted), now.headline), ..now }
 }
 
+/// What is said of an incident that a region told of by itself, when the hub had told of it already.
+#[must_use]
+pub fn joined(world: &World, incident: &Incident, into: &Incident) -> Words {
+    let name = subject_name(world, &incident.subject);
+    let headline = format!("{name}: this goes on as incident {}, seen from all regions.", into.id);
+    Words { headline, lines: vec![format!("Incident {}", incident.id)] }
+}
+
 /// How an incident looks now, for a message that is edited in place.
 #[must_use]
 pub fn looking(world: &World, incident: &Incident) -> Words {

@@ -12,7 +12,12 @@ use axum::{
 };
 
 use super::{Instant, Refused};
-use crate::{hub::NotTaken, store::Wanted, uplink::SENT_AT, web::Site};
+use crate::{
+    hub::{Contact, NotTaken},
+    store::Wanted,
+    uplink::{BUILD, CLOCK, CONFIG, NODE, REGION, SENT_AT, SOLO},
+    web::Site,
+};
 
 /// Observations of one answer, when nobody says …
 const LIMIT: usize = 100;
@@ -84,9 +89,41 @@ pub(super) async fn take(State(site): State<Site>, request: Request) -> Result<R
         }
     };
     let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away("too_large", NotTaken::TooLarge)))?;
-    let sent_at = head.headers.get(SENT_AT).and_then(|at| at.to_str().ok()?.parse().ok());
-    let taken = intake.take(&agent, body.into(), packed, sent_at).await.map_err(refused)?;
+    let taken = intake.take(&agent, &contact(&head.headers), body.into(), packed).await.map_err(refused)?;
     Ok(Json(taken).into_response())
+}
+
+/// Takes the incidents of a region that judged by itself while no hub could be reached.
+pub(super) async fn take_over(State(site): State<Site>, request: Request) -> Result<Response, Response> {
+    let Some(intake) = &site.given.intake else {
+        let why = "this is no hub: it takes no incidents".to_owned();
+        return Err(Refused(StatusCode::NOT_FOUND, why).into_response());
+    };
+    let (head, body) = request.into_parts();
+    let agent = intake.agent(token(&head.headers)).map_err(refused)?;
+    let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away("too_large", NotTaken::TooLarge)))?;
+    let handover = serde_json::from_slice(&body)
+        .map_err(|error| refused(intake.turned_away("spoilt", NotTaken::Spoilt(error.to_string()))))?;
+    intake.take_over(&agent, &handover).await.map_err(refused)?;
+    Ok(Json(serde_json::json!({ "taken": true })).into_response())
+}
+
+/// What an agent says of itself. What makes no sense was not said.
+fn contact(headers: &HeaderMap) -> Contact {
+    let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| value.len() <= 100);
+    let name = |header: &str| said(header).unwrap_or_default().into();
+    let seconds = |word: &str| word.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+    Contact {
+        node: said(NODE).filter(|node| (1..=64).contains(&node.len())).map(Into::into),
+        build: name(BUILD),
+        config: name(CONFIG),
+        sent_at: said(SENT_AT).and_then(|at| at.parse().ok()),
+        clock: said(CLOCK)
+            .and_then(|clock| clock.split_once(' '))
+            .and_then(|(ahead, round_trip)| Some((seconds(ahead)?, seconds(round_trip)?))),
+        version: said(REGION).map(str::to_owned),
+        solo: said(SOLO).is_some(),
+    }
 }
 
 fn token(headers: &HeaderMap) -> &str {

@@ -107,6 +107,8 @@ impl Hurried {
             store: store.clone(),
             inbox: arriving,
             arrived: None,
+            fleet: None,
+            alone: None,
             view,
             metrics: metrics.clone(),
             http,

@@ -57,6 +57,7 @@ impl Site {
                 reload,
                 store: Some(store.clone()),
                 intake: None,
+                fleet: None,
                 probing: true,
                 view: viewed,
             };
@@ -87,6 +88,7 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
             session: None,
             check: file.build(&net).unwrap(),
             file,
+            vantages: 2,
             fingerprint: "".into(),
         })
     };

@@ -38,6 +38,27 @@ pub(super) fn families(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Err
             "Batches by what became of them",
             uplink.batches.iter().map(|(result, count)| (Labels(vec![("result", *result)]), whole(*count))),
         )?;
+        page.gauges(
+            "uplink_clock_offset_seconds",
+            "How far the clock of this agent is ahead of the hubs'",
+            alone(uplink.clock),
+        )?;
+        page.gauges(
+            "uplink_solo",
+            "1 while no hub takes anything and the region judges by itself",
+            alone(Some(whole(u64::from(uplink.solo)))),
+        )?;
+        page.gauges(
+            "placement_nodes",
+            "Nodes of the region that live, as a hub told last",
+            alone(Some(whole(uplink.nodes))),
+        )?;
+        let places = [("here", uplink.here), ("elsewhere", uplink.elsewhere)];
+        page.gauges(
+            "placement_probes",
+            "Probes of the configuration by where they run",
+            places.into_iter().map(|(place, count)| (Labels(vec![("place", place)]), whole(count))),
+        )?;
     }
     let Some(intake) = &fleet.intake else { return Ok(()) };
     page.counters(
@@ -54,8 +75,16 @@ pub(super) fn families(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Err
         intake.turned_away.iter().map(|(reason, count)| (Labels(vec![("reason", *reason)]), whole(*count))),
     )?;
     page.gauges(
+        "hub_agents",
+        "Agents that live, by region",
+        intake.agents.iter().map(|(region, count)| (Labels(vec![("region", &**region)]), whole(*count))),
+    )?;
+    page.gauges(
         "hub_agent_clock_offset_seconds",
-        "How far the clock of an agent is ahead of the hub's, less the shortest way between them",
-        intake.clock_offsets.iter().map(|(agent, offset)| (Labels(vec![("agent", &**agent)]), *offset)),
+        "How far the clock of an agent is ahead of the hub's",
+        intake
+            .clock_offsets
+            .iter()
+            .map(|((agent, node), offset)| (Labels(vec![("agent", &**agent), ("node", &**node)]), *offset)),
     )
 }

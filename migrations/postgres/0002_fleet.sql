@@ -1,0 +1,11 @@
+-- All that is known of an agent; one that a hub of an earlier version has heard has nothing here.
+alter table agent add column body text not null default '';
+
+-- What regions that judged by themselves have handed over, until whoever judges has taken it.
+create table handover (
+    id       bigint not null primary key generated always as identity,
+    region   text   not null,
+    at       bigint not null,
+    taken_at bigint,
+    body     text   not null
+);

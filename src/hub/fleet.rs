@@ -1,0 +1,356 @@
+//! The agents as hubs have heard of them: who lives in which region, whose clock is off, who runs another release, and which regions
+//! come back after they had judged by themselves. Hubs that share a store share what they have heard. Must not know how an agent
+//! comes here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
+    hash::{Hash as _, Hasher as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    config::Plan,
+    metrics::Metrics,
+    model::{Heard, Subject, Timestamp},
+    placement,
+    store::{Store, StoreError},
+    uplink::Region,
+};
+
+/// A node lives for one interval of the quickest probe after it was heard, but not less than this …
+const SHORTEST_LIFE: Duration = Duration::from_secs(2);
+/// … and not more than this.
+const LONGEST_LIFE: Duration = Duration::from_secs(20);
+/// How often a node is heard while it lives.
+const PULSES: u32 = 4;
+/// Who was alive before a hub was started, or before hubs lost their store, is given so long to be heard again.
+const SETTLE: Duration = Duration::from_secs(45);
+/// How long a hub may take to tell the others what it has heard.
+const SYNC_AT_LEAST: Duration = Duration::from_secs(1);
+/// What a store gets to answer.
+const STORE: Duration = Duration::from_secs(5);
+/// Nodes of one region that are told apart.
+const NODES: usize = 2000;
+/// Agents that were not heard for so long are forgotten.
+const FORGOTTEN: chrono::TimeDelta = chrono::TimeDelta::days(1);
+/// A clock that is less off than this is nobody's concern.
+const CLOCK_OFF: f64 = 5.0;
+/// While a region comes back that had judged by itself nothing is opened for so long, unless it has handed over what it had.
+const HOLD: chrono::TimeDelta = chrono::TimeDelta::seconds(20);
+
+/// Who lives; clones share it.
+#[derive(Clone)]
+pub struct Fleet {
+    store: Store,
+    plan: watch::Receiver<Arc<Plan>>,
+    metrics: Arc<Metrics>,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// By region and node.
+    agents: BTreeMap<(Arc<str>, Arc<str>), Heard>,
+    /// Heard here, and not told to the others.
+    untold: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// Who lives is not known for certain.
+    unsettled: Option<Unsettled>,
+    /// Why the others cannot be told.
+    failing: Option<String>,
+    /// When regions handed over what they had.
+    handed_over: BTreeMap<Arc<str>, Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+struct Unsettled {
+    /// The last instant of which is known who lived.
+    known_until: Timestamp,
+    /// Who is heard after this is known again.
+    since: Timestamp,
+    until: Timestamp,
+}
+
+/// An agent as pages show it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct AgentView {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub heard: Heard,
+    /// Whether it lives.
+    pub lives: bool,
+    /// The probes that run there.
+    pub runs: Vec<Arc<str>>,
+}
+
+/// A clock that is off.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClockOff {
+    /// The region.
+    pub region: Arc<str>,
+    /// The node.
+    pub node: Arc<str>,
+    /// How far it is ahead, in seconds.
+    pub ahead: f64,
+}
+
+impl Fleet {
+    /// Nobody heard yet.
+    #[must_use]
+    pub fn new(store: Store, plan: watch::Receiver<Arc<Plan>>, metrics: Arc<Metrics>) -> Self {
+        Self { store, plan, metrics, known: Arc::default() }
+    }
+
+    /// Shares what is heard with the other hubs until `stop` turns true.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut began = false;
+        loop {
+            let now = chrono::Utc::now();
+            let synced = timeout(STORE, self.sync(now, began)).await;
+            let failing = match synced {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("cannot write to the store: it does not answer".to_owned()),
+            };
+            began |= failing.is_none();
+            self.note_store(failing, now);
+            self.show(now);
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = sleep(SYNC_AT_LEAST.min(self.life() / PULSES)) => {}
+            }
+        }
+    }
+
+    async fn sync(&self, now: Timestamp, began: bool) -> Result<(), StoreError> {
+        let mine: Vec<Heard> = {
+            let mut known = self.known();
+            let untold = std::mem::take(&mut known.untold);
+            untold.iter().filter_map(|key| known.agents.get(key).cloned()).collect()
+        };
+        let told = if mine.is_empty() { Ok(()) } else { self.store.heard(&mine).await };
+        if let Err(error) = told {
+            self.known().untold.extend(mine.iter().map(key));
+            return Err(error);
+        }
+        if !began {
+            self.store.forget_agents(now - FORGOTTEN).await?;
+        }
+        let theirs = self.store.agents(now - FORGOTTEN).await?;
+        let handed_over = self.store.handovers(now - HOLD * 3).await?;
+        let mut known = self.known();
+        if !began && let Some(newest) = theirs.iter().map(|heard| heard.at).max() {
+            known.unsettled = Some(Unsettled { known_until: newest.min(now), since: now, until: now + SETTLE });
+        }
+        for heard in theirs {
+            known.learn(heard);
+        }
+        known.handed_over = handed_over.into_iter().map(|one| (one.region, one.at)).collect();
+        Ok(())
+    }
+
+    fn note_store(&self, failing: Option<String>, now: Timestamp) {
+        let mut known = self.known();
+        if failing.is_some() || known.failing.is_some() {
+            let unsettled = known.unsettled.get_or_insert(Unsettled { known_until: now, since: now, until: now });
+            unsettled.until = now + SETTLE;
+            if failing.is_some() {
+                unsettled.since = now;
+            }
+        }
+        if known.unsettled.is_some_and(|unsettled| unsettled.until < now) {
+            known.unsettled = None;
+        }
+        known.failing = failing;
+    }
+
+    /// Why the hubs cannot tell each other whom they hear, when they cannot.
+    #[must_use]
+    pub fn failing(&self) -> Option<String> {
+        self.known().failing.clone()
+    }
+
+    /// Hears an agent. Of a region with more nodes than any has, only those that are known.
+    pub fn hear(&self, heard: Heard) {
+        let mut known = self.known();
+        let place = key(&heard);
+        if !known.agents.contains_key(&place)
+            && known.agents.keys().filter(|(region, _)| *region == heard.region).count() >= NODES
+        {
+            return;
+        }
+        known.learn(heard);
+        known.untold.insert(place);
+    }
+
+    /// Notes agents that come back after their region had judged by itself, where every hub sees it.
+    ///
+    /// # Errors
+    /// When the store cannot take it.
+    pub async fn note_return(&self, heard: &Heard) -> Result<(), StoreError> {
+        self.store.heard(std::slice::from_ref(heard)).await
+    }
+
+    /// What the agents of a region should know; in short when they know it already.
+    #[must_use]
+    pub fn region(&self, region: &str, open: Vec<Subject>, version: Option<&str>, now: Timestamp) -> Region {
+        let life = self.life();
+        let nodes = self.known().nodes(region, life, now);
+        let mut hasher = DefaultHasher::new();
+        (&nodes, &open).hash(&mut hasher);
+        let said = format!("{:016x}", hasher.finish());
+        let is_news = version != Some(&*said);
+        let pulse_ms = u64::try_from((life / PULSES).as_millis()).unwrap_or(1000);
+        Region { version: said, pulse_ms, nodes: is_news.then_some(nodes), open: is_news.then_some(open) }
+    }
+
+    /// Every agent, and what runs there.
+    #[must_use]
+    pub fn agents(&self, now: Timestamp) -> Vec<AgentView> {
+        let (plan, life) = (self.plan.borrow().clone(), self.life());
+        let known = self.known();
+        let regions: BTreeSet<&Arc<str>> = known.agents.keys().map(|(region, _)| region).collect();
+        let mut runs: BTreeMap<(Arc<str>, Arc<str>), Vec<Arc<str>>> = BTreeMap::new();
+        for region in regions {
+            let nodes = known.nodes(region, life, now);
+            for probe in &plan.probes {
+                for node in placement::chosen(&probe.name, &nodes, probe.vantages) {
+                    runs.entry((Arc::clone(region), Arc::clone(node))).or_default().push(Arc::clone(&probe.name));
+                }
+            }
+        }
+        let view = |(place, heard): (&(Arc<str>, Arc<str>), &Heard)| AgentView {
+            heard: heard.clone(),
+            lives: known.lives(heard, life, now),
+            runs: runs.remove(place).unwrap_or_default(),
+        };
+        known.agents.iter().map(view).collect()
+    }
+
+    /// The clocks that are off, of agents that live.
+    #[must_use]
+    pub fn clocks_off(&self, now: Timestamp) -> Vec<ClockOff> {
+        let life = self.life();
+        let known = self.known();
+        let off = |heard: &&Heard| {
+            let room = CLOCK_OFF + heard.round_trip.unwrap_or_default() / 2.0;
+            known.lives(heard, life, now) && heard.clock_offset.is_some_and(|offset| offset.abs() > room)
+        };
+        let told = |heard: &Heard| ClockOff {
+            region: Arc::clone(&heard.region),
+            node: Arc::clone(&heard.node),
+            ahead: heard.clock_offset.unwrap_or_default(),
+        };
+        known.agents.values().filter(off).map(told).collect()
+    }
+
+    /// Whether nothing should be opened yet, because a region comes back that may have told of it.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        let known = self.known();
+        let awaited = |heard: &Heard| {
+            let Some(back) = heard.solo_at else { return false };
+            let handed_over = known.handed_over.get(&heard.region).is_some_and(|at| *at >= back - HOLD);
+            back + HOLD > now && !handed_over
+        };
+        known.agents.values().any(awaited)
+    }
+
+    /// How long a node lives after it was heard.
+    fn life(&self) -> Duration {
+        let plan = self.plan.borrow();
+        let quickest = plan.probes.iter().map(|probe| probe.interval).min().unwrap_or(LONGEST_LIFE);
+        quickest.clamp(SHORTEST_LIFE, LONGEST_LIFE)
+    }
+
+    fn show(&self, now: Timestamp) {
+        let life = self.life();
+        let known = self.known();
+        let mut living: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+        let mut clocks = BTreeMap::new();
+        for heard in known.agents.values() {
+            let lives = known.lives(heard, life, now);
+            *living.entry(Arc::clone(&heard.region)).or_default() += u64::from(lives);
+            if let Some(offset) = heard.clock_offset.filter(|_| lives) {
+                clocks.insert((Arc::clone(&heard.agent), Arc::clone(&heard.node)), offset);
+            }
+        }
+        self.metrics.hub_agents(living, clocks);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn learn(&mut self, heard: Heard) {
+        let solo_at = self.agents.get(&key(&heard)).and_then(|known| known.solo_at);
+        match self.agents.get(&key(&heard)) {
+            Some(known) if known.at > heard.at => {}
+            _ => {
+                let heard = Heard { solo_at: heard.solo_at.max(solo_at), ..heard };
+                self.agents.insert(key(&heard), heard);
+            }
+        }
+    }
+
+    fn lives(&self, heard: &Heard, life: Duration, now: Timestamp) -> bool {
+        let life = chrono::TimeDelta::from_std(life).unwrap_or_default();
+        heard.at >= now - life
+            || self.unsettled.is_some_and(|unsettled| {
+                heard.at < unsettled.since && heard.at >= unsettled.known_until - life && now < unsettled.until
+            })
+    }
+
+    /// The nodes of a region that live, in the order of their names.
+    fn nodes(&self, region: &str, life: Duration, now: Timestamp) -> Vec<Arc<str>> {
+        let here = self.agents.values().filter(|heard| *heard.region == *region);
+        here.filter(|heard| self.lives(heard, life, now)).map(|heard| Arc::clone(&heard.node)).collect()
+    }
+}
+
+fn key(heard: &Heard) -> (Arc<str>, Arc<str>) {
+    (Arc::clone(&heard.region), Arc::clone(&heard.node))
+}
+
+/// What some of the agents that live run otherwise than most, a sentence each.
+#[must_use]
+pub fn releases(agents: &[AgentView]) -> Vec<String> {
+    let living: Vec<&Heard> = agents.iter().filter(|agent| agent.lives).map(|agent| &agent.heard).collect();
+    let mut said = Vec::new();
+    for (what, of) in
+        [("build", (|heard| &heard.build) as fn(&Heard) -> &Arc<str>), ("configuration", |heard| &heard.config)]
+    {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for heard in living.iter().filter(|heard| !of(heard).is_empty()) {
+            *counts.entry(of(heard)).or_default() += 1;
+        }
+        let Some(most) = counts.iter().max_by_key(|(_, count)| **count).map(|(name, _)| *name) else { continue };
+        let mut others: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for heard in living.iter().filter(|heard| !of(heard).is_empty() && **of(heard) != *most) {
+            others.entry((&heard.region, of(heard))).or_default().push(&heard.node);
+        }
+        for ((region, other), nodes) in others {
+            let short = |name: &str| {
+                name.strip_prefix("sha256:").map_or(name, |hash| hash.get(..12).unwrap_or(hash)).to_owned()
+            };
+            said.push(format!(
+                "Region {region} runs another {what} on {}: {} where most run {}.",
+                nodes.join(", "),
+                short(other),
+                short(most)
+            ));
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+#[path = "fleet_tests.rs"]
+mod tests;

@@ -1,0 +1,76 @@
+//! Who lives: while hubs are well, after one was started anew, and after they could not tell each other.
+
+use super::*;
+
+const LIFE: Duration = Duration::from_secs(10);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_timestamp(1_795_000_000 + second, 0).unwrap()
+}
+
+fn heard(region: &str, node: &str, second: i64) -> Heard {
+    Heard {
+        agent: "eu".into(),
+        region: region.into(),
+        node: node.into(),
+        at: at(second),
+        build: "0.1.0".into(),
+        config: "sha256:0123456789abcdef".into(),
+        clock_offset: None,
+        round_trip: None,
+        solo_at: None,
+    }
+}
+
+fn known(all: &[Heard]) -> Known {
+    let mut known = Known::default();
+    all.iter().for_each(|heard| known.learn(heard.clone()));
+    known
+}
+
+fn nodes(known: &Known, now: i64) -> Vec<String> {
+    known.nodes("eu", LIFE, at(now)).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_node_lives_for_an_interval_after_it_was_heard() {
+    let mut known = known(&[heard("eu", "n2", 0), heard("eu", "n1", 5), heard("us", "n3", 9)]);
+    assert_eq!(nodes(&known, 10), ["n1", "n2"]);
+    assert_eq!(nodes(&known, 11), ["n1"]);
+    // What another hub has heard before is no news.
+    known.learn(heard("eu", "n1", 1));
+    known.learn(heard("eu", "n2", 12));
+    assert_eq!(nodes(&known, 15), ["n1", "n2"]);
+}
+
+#[test]
+fn who_lived_before_a_hub_was_started_is_given_time_to_be_heard() {
+    let mut known = known(&[heard("eu", "n1", 0), heard("eu", "n2", -3), heard("eu", "gone", -30)]);
+    known.unsettled = Some(Unsettled { known_until: at(0), since: at(300), until: at(345) });
+    assert_eq!(nodes(&known, 301), ["n1", "n2"]);
+    known.learn(heard("eu", "n1", 302));
+    assert_eq!(nodes(&known, 305), ["n1", "n2"]);
+    // Who has been heard again is judged as ever.
+    assert_eq!(nodes(&known, 320), ["n2"]);
+    assert_eq!(nodes(&known, 345), [""; 0]);
+}
+
+#[test]
+fn what_some_run_otherwise_is_said_of_them() {
+    let lives = |heard: Heard| AgentView { heard, lives: true, runs: vec![] };
+    let all = [
+        lives(heard("eu", "n1", 0)),
+        lives(heard("eu", "n2", 0)),
+        lives(Heard { build: "0.2.0".into(), ..heard("us", "n1", 0) }),
+        lives(Heard { config: "sha256:fedcba9876543210".into(), ..heard("us", "n2", 0) }),
+        AgentView { lives: false, ..lives(Heard { build: "0.0.1".into(), ..heard("ap", "n1", 0) }) },
+    ];
+    assert_eq!(
+        releases(&all),
+        [
+            "Region us runs another build on n1: 0.2.0 where most run 0.1.0.",
+            "Region us runs another configuration on n2: fedcba987654 where most run 0123456789ab.",
+        ]
+    );
+    assert!(releases(&all[..2]).is_empty());
+}
