@@ -102,6 +102,7 @@ async fn agent(config: &str, warm_up: Duration, seconds: Duration) -> (u64, Dura
         observer: usoryou::engine::Observer::new(net, plan.vantage.clone(), Arc::clone(&plan.hash)),
         metrics: usoryou::metrics::Metrics::new("bench"),
         plan: tokio::sync::watch::channel(plan).1,
+        placement: usoryou::engine::unplaced(),
         sink,
     };
     let probing = tokio::spawn(engine.run(std::future::pending()));

@@ -43,6 +43,7 @@ async fn run(config: &str, store: &str, regions: &[String]) {
             observer: Observer::new(Arc::clone(&net), plan.vantage.clone(), Arc::clone(&plan.hash)),
             metrics: Metrics::new("bench"),
             plan: watch::channel(Arc::clone(&plan)).1,
+            placement: usoryou::engine::unplaced(),
             sink: seen.clone(),
         };
         plans.push(plan);
@@ -55,6 +56,8 @@ async fn run(config: &str, store: &str, regions: &[String]) {
         store: Store::open(store).await.unwrap(),
         inbox,
         arrived: None,
+        fleet: None,
+        alone: None,
         view: watch::channel(View::default()).0,
         metrics: Metrics::new("bench"),
         http: notify::http_client(&net.trust).unwrap(),

@@ -52,6 +52,7 @@ async fn hold(config: &str) {
         observer: usoryou::engine::Observer::new(net, plan.vantage.clone(), Arc::clone(&plan.hash)),
         metrics: usoryou::metrics::Metrics::new("bench"),
         plan: tokio::sync::watch::channel(plan).1,
+        placement: usoryou::engine::unplaced(),
         sink,
     };
     tokio::spawn(engine.run(std::future::pending()));
