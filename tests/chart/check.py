@@ -1,5 +1,5 @@
-"""The chart as its users get it: `check.py NAME`. tests/it/chart.rs runs each check by its name, with HELM, PROMTOOL, AMTOOL and
-USORYOU in the environment. It prints what is wrong, a line each, and ends with 1."""
+"""The chart as its users get it: `check.py NAME`. tests/it/chart.rs runs each check by its name, with HELM, PROMTOOL, AMTOOL,
+ALERTMANAGER and USORYOU in the environment. It prints what is wrong, a line each, and ends with 1."""
 
 import copy
 import difflib
@@ -7,9 +7,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
 import jsonschema
@@ -466,18 +469,67 @@ def dashboards():
             wrong(f"no panel shows {name}")
 
 
+# Alerts that are raised together, and those of them that Alertmanager keeps to itself.
+TOGETHER = [
+    ({"alertname": "UsoryouHubStandsStill"}, False),
+    ({"alertname": "UsoryouUplinkBehind", "region": "eu-west", "node": "n1"}, True),
+    ({"alertname": "UsoryouOutboxStuck", "job": "hub"}, True),
+    ({"alertname": "UsoryouChannelRefuses", "channel": "support"}, False),
+    ({"alertname": "UsoryouMassFailure", "region": "eu-west"}, False),
+    ({"alertname": "UsoryouInconclusive", "region": "eu-west", "probe": "ping"}, True),
+    ({"alertname": "UsoryouInconclusive", "region": "us-east", "probe": "ping"}, False),
+    ({"alertname": "UsoryouProbesLate", "region": "ap-south", "node": "n1"}, False),
+    ({"alertname": "UsoryouRunsMissed", "region": "ap-south", "node": "n1", "probe": "api"}, True),
+    ({"alertname": "UsoryouRunsMissed", "region": "us-east", "node": "n1", "probe": "api"}, False),
+]
+
+
 def inhibition():
-    """Alertmanager takes the rules of inhibition, and each names alerts and labels that exist."""
+    """A real Alertmanager takes the rules of inhibition and keeps what follows from something larger to itself."""
     text = (CHART / "alertmanager.yaml").read_text()
     alerts = {rule["alert"] for _, _, rule in rule_groups() if "alert" in rule}
     for word in set(re.findall(r"Usoryou\w+", text)) - alerts:
         wrong(f"charts/usoryou/alertmanager.yaml: there is no alert {word}")
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write("route: { receiver: nobody }\nreceivers: [ { name: nobody } ]\n" + text)
-        file.flush()
-        done = ran(os.environ["AMTOOL"], "check-config", file.name)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "alertmanager.yaml")
+        file.write_text("route: { receiver: nobody, group_wait: 0s }\nreceivers: [ { name: nobody } ]\n" + text)
+        done = ran(os.environ["AMTOOL"], "check-config", file)
         if done.returncode != 0:
             wrong(done.stdout + done.stderr)
+            return
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+        command = [os.environ["ALERTMANAGER"], f"--config.file={file}", f"--storage.path={folder}", "--cluster.listen-address="]
+        log = Path(folder, "log").open("w", encoding="utf-8")
+        running = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+        try:
+            url, until = f"http://127.0.0.1:{port}/api/v2/alerts", time.monotonic() + 40
+            raised = json.dumps([{"labels": labels} for labels, _ in TOGETHER]).encode()
+            request = urllib.request.Request(url, raised, {"Content-Type": "application/json"})
+            while True:
+                try:
+                    urllib.request.urlopen(request, timeout=10).close()
+                    break
+                except OSError:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.1)
+            wanted = [(labels, kept) for labels, kept in TOGETHER]
+            while True:
+                with urllib.request.urlopen(url, timeout=10) as answer:
+                    told = {json.dumps(one["labels"], sort_keys=True): one["status"] for one in json.load(answer)}
+                seen = [(labels, bool(told.get(json.dumps(labels, sort_keys=True), {}).get("inhibitedBy"))) for labels, _ in TOGETHER]
+                if seen == wanted or time.monotonic() > until:
+                    break
+                time.sleep(0.1)
+            for (labels, kept), (_, was) in zip(wanted, seen):
+                if kept != was:
+                    wrong(f"{labels} is {'kept back' if was else 'told'}")
+        finally:
+            running.terminate()
+            running.wait()
+            log.close()
 
 
 CHECKS = [lint, golden, kubernetes, hardened, references, configs, commands, refusals, rules, runbook, dashboards, inhibition]

@@ -9,8 +9,8 @@ use crate::support::{
 };
 
 fn check(name: &str) {
-    let (Some(python), Some(helm), Some(promtool), Some(amtool)) =
-        (peers::python(), tool("helm"), peer("promtool"), peer("amtool"))
+    let (Some(python), Some(helm), Some(promtool), Some(amtool), Some(alertmanager)) =
+        (peers::python(), tool("helm"), peer("promtool"), peer("amtool"), peer("prometheus-alertmanager"))
     else {
         return;
     };
@@ -22,6 +22,7 @@ fn check(name: &str) {
         .env("HELM", helm)
         .env("PROMTOOL", promtool)
         .env("AMTOOL", amtool)
+        .env("ALERTMANAGER", alertmanager)
         .env("USORYOU", env!("CARGO_BIN_EXE_usoryou"))
         .output()
         .unwrap();
@@ -89,6 +90,6 @@ fn dashboards_show_only_metrics_that_exist() {
 }
 
 #[test]
-fn alertmanager_takes_the_rules_of_inhibition() {
+fn alertmanager_keeps_back_what_follows_from_something_larger() {
     check("inhibition");
 }
