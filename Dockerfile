@@ -26,11 +26,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends musl-tools ca-c
 WORKDIR /src
 RUN rustup target add x86_64-unknown-linux-musl
 COPY . .
-# Not the linker: Debian's musl-gcc ignores -static-pie, and what it links does not start.
-ENV CC_x86_64_unknown_linux_musl=musl-gcc
-RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --target x86_64-unknown-linux-musl && \
-    scripts/image stage target/x86_64-unknown-linux-musl/release/usoryou /stage
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target scripts/image stage /stage
 
 FROM base
 COPY --from=build /stage/root/ /

@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny unit docs bench bench-alerting bench-delivery bench-sessions simulate clean
+.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-sessions bench-sizing simulate clean
 
 CARGO ?= cargo
 
@@ -12,7 +12,7 @@ demo:
 	$(CARGO) run --locked -- demo
 
 # Everything that decides whether a change lands.
-test: setup fmt lint deny unit docs
+test: setup fmt lint deny stage unit docs
 
 # Real peers and tools that the tests run against.
 setup:
@@ -26,6 +26,14 @@ lint:
 
 deny:
 	./scripts/deny
+
+# What goes into the image: a static binary, as it ships. The tests build the image from it and run it.
+stage:
+	./scripts/image stage
+
+# The image usoryou:VERSION, by podman, docker or buildah; needs no registry.
+image:
+	./scripts/image
 
 unit:
 	USORYOU_PEERS=required $(CARGO) test --locked
@@ -49,6 +57,10 @@ bench-delivery:
 # The figures of docs/SESSIONS.md: thousands of sessions held, asked, lost and back (8 minutes to build, 10 to run).
 bench-sessions:
 	./bench/sessions
+
+# The figures of docs/SIZING.md: what an observation, a probe and a region cost (10 minutes to build, 3 to run).
+bench-sizing: stage
+	./bench/sizing
 
 # The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
 WITH ?=

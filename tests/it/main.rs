@@ -24,6 +24,7 @@ mod grpc;
 mod http;
 #[cfg(feature = "http3")]
 mod http3;
+mod image;
 mod metrics;
 mod mqtt;
 mod probe_endpoint;
