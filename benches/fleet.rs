@@ -52,6 +52,7 @@ async fn run(config: &str, store: &str, regions: &[String]) {
     let cells: usize = plans.iter().map(|plan| plan.probes.len()).sum();
     let (sink, inbox) = mpsc::channel(4096);
     let hub = Hub {
+        name: "bench".into(),
         plan: watch::channel(Arc::clone(&plans[0])).1,
         store: Store::open(store).await.unwrap(),
         inbox,

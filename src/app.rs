@@ -44,7 +44,7 @@ pub struct Options {
     /// `--listen`.
     pub listen: String,
     /// `--store`.
-    pub store: String,
+    pub store: Option<String>,
     /// `--region`, `--node`.
     pub vantage: VantageOverrides,
     /// The command.
@@ -96,7 +96,6 @@ pub enum Stopped {
 pub async fn run(options: Options) -> Result<(), Stopped> {
     let mut signals = signals::Signals::receive().map_err(Stopped::Signals)?;
     let net = Net::system(Vec::new()).map_err(Stopped::Net)?;
-    net.kept.stay_in(store::folder_of(&options.store)?);
     let files =
         reload::Source { path: options.config.clone(), net: Arc::clone(&net), vantage: options.vantage.clone() };
     let used = files.content().await;
@@ -115,7 +114,8 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
     let (stop_web, web_stopped) = watch::channel(false);
     let mut parts = Parts::default();
 
-    let ground = Ground { options: &options, net: &net, plan: &plan, metrics: &metrics };
+    let ground = Ground { options: &options, address: &address, net: &net, plan: &plan, metrics: &metrics };
+    net.kept.stay_in(store::folder_of(&ground.store())?);
     let base = match (options.role, base::hubs(&plan)) {
         (Role::Agent, Some(hubs)) => base::agent(&ground, &hubs, inbox, &mut parts)?,
         _ => base::hub(&ground, inbox, &mut parts).await?,

@@ -102,8 +102,8 @@ insert into lease values (0, '', '-infinity');
 
 -- What the leader thinks, for the pages of the others: one row.
 create table picture (
-    epoch bigint      not null,
-    at    timestamptz not null,
-    body  text        not null
+    epoch bigint not null,
+    at    bigint not null,
+    body  text   not null
 );
-insert into picture values (0, '-infinity', '');
+insert into picture values (0, 0, '');

@@ -25,9 +25,29 @@ use crate::{
 /// What is there already.
 pub(super) struct Ground<'a> {
     pub(super) options: &'a Options,
+    /// Where this process listens.
+    pub(super) address: &'a str,
     pub(super) net: &'a Arc<Net>,
     pub(super) plan: &'a watch::Receiver<Arc<Plan>>,
     pub(super) metrics: &'a Arc<Metrics>,
+}
+
+impl Ground<'_> {
+    /// Where the store is: the command line goes before the configuration.
+    pub(super) fn store(&self) -> String {
+        let configured = || self.plan.borrow().store.as_ref().map(|store| store.reveal().to_owned());
+        self.options.store.clone().or_else(configured).unwrap_or_else(|| STORE.to_owned())
+    }
+}
+
+/// Where the store is when nobody says.
+const STORE: &str = "sqlite:usoryou.db";
+
+/// What other hubs know this one by: its machine and its port.
+fn name(address: &str) -> Arc<str> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let port = address.rsplit(':').next().unwrap_or_default();
+    format!("{}:{port}", host.trim()).into()
 }
 
 /// What was started.
@@ -52,8 +72,9 @@ pub(super) async fn hub(
     inbox: mpsc::Receiver<Observation>,
     parts: &mut Parts,
 ) -> Result<Base, Stopped> {
-    let Ground { options, net, plan, metrics } = ground;
-    let store = Store::open(&options.store).await?;
+    let Ground { net, plan, metrics, .. } = ground;
+    let address = ground.store();
+    let store = Store::open(&address).await?;
     let http = notify::http_client(&net.trust).map_err(Stopped::Notify)?;
     let (view, views) = watch::channel(View::default());
     let (stop, stopped) = watch::channel(false);
@@ -61,6 +82,7 @@ pub(super) async fn hub(
     let (intake, arrived) =
         Intake::new(store.clone(), (*plan).clone(), views.clone(), Arc::clone(metrics), fleet.clone());
     let hub = Hub {
+        name: name(ground.address),
         plan: (*plan).clone(),
         store: store.clone(),
         inbox,
@@ -75,7 +97,7 @@ pub(super) async fn hub(
     let hearing = parts.start("hearing agents", fleet.clone().run(stopped.clone()));
     let judging = parts.start("judging", hub::run(hub, stopped));
     let telling = tokio::spawn(news::tell(views.clone(), (*plan).clone()));
-    let keeps = store::shown(&options.store);
+    let keeps = store::shown(&address);
     let tasks = vec![judging, hearing, telling];
     let (store, intake, fleet, placement) = (Some(store), Some(intake), Some(fleet), engine::unplaced());
     Ok(Base { keeps, store, intake, fleet, placement, view: views, stop, tasks })

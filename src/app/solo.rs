@@ -153,6 +153,7 @@ impl Solo {
         let region = Arc::clone(&plan.vantage.region);
         let since = chrono::Utc::now() - patience;
         let hub = Hub {
+            name: "solo".into(),
             plan: self.plan.clone(),
             store: store.clone(),
             inbox,

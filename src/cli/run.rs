@@ -18,15 +18,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDR", env = "USORYOU_LISTEN", default_value = "127.0.0.1:9797")]
     listen: String,
     /// Where facts, incidents and unsent notifications are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; not
-    /// used with `hub.urls` in the configuration
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "USORYOU_STORE",
-        hide_env_values = true,
-        default_value = "sqlite:usoryou.db"
-    )]
-    store: String,
+    /// used with `hub.urls` in the configuration [default: `hub.store` there, or sqlite:usoryou.db]
+    #[arg(long, value_name = "URL", env = "USORYOU_STORE", hide_env_values = true)]
+    store: Option<String>,
     /// Region of this vantage point; replaces `vantage.region` of the configuration
     #[arg(long, value_name = "NAME", env = "USORYOU_REGION")]
     region: Option<String>,
@@ -41,7 +35,7 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Stopped> {
     // An empty variable of the environment is how a template leaves something out.
     let given = |name: Option<String>| name.filter(|name| !name.is_empty());
     let vantage = VantageOverrides { region: given(region), node: given(node) };
-    let options = Options { config: common.config.clone(), listen, store, vantage, role: Role::Agent };
+    let options = Options { config: common.config.clone(), listen, store: given(store), vantage, role: Role::Agent };
     start(common, options)
 }
 

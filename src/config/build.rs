@@ -66,10 +66,11 @@ impl Workshop<'_> {
             maintenance: file.maintenance.iter().filter_map(|window| self.window(window)).collect(),
             keep: Keep {
                 age: file.store.max_age.as_ref().map_or(Duration::from_secs(30 * 86_400), |age| age.value.0),
-                bytes: file.store.max_size.as_ref().map_or(2_000_000_000, |size| size.value.0),
+                bytes: file.store.max_size.as_ref().map(|size| size.value.0),
             },
             concurrency: file.concurrency.as_ref().map_or(512, |count| count.value as usize),
             agents: hubs::agents(file),
+            store: hubs::store(file),
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     model::{Secret, Vantage},
     protocol::Span,
+    store::StoreError,
     uplink::{HubTls, Hubs},
 };
 
@@ -31,6 +32,8 @@ pub(super) struct HubFile {
     pub(super) token: Option<At<Secret>>,
     /// How the hubs are known, and this agent by them, where they are reached over TLS.
     pub(super) tls: HubTlsFile,
+    /// Where a hub keeps facts, incidents and unsent notifications (`sqlite:usoryou.db`); `--store` goes before it.
+    pub(super) store: Option<At<Secret>>,
     /// What waits for the hubs.
     pub(super) spool: SpoolFile,
     /// When no hub has taken anything for so long, a region judges by itself and tells people (2m).
@@ -106,6 +109,26 @@ pub(super) fn hubs(file: &File, vantage: &Vantage, config: &Arc<str>) -> Option<
         vantage: vantage.clone(),
         config: Arc::clone(config),
     })
+}
+
+/// Where the store is, as far as the file says.
+pub(super) fn store(file: &File) -> Option<Secret> {
+    file.hub.store.as_ref().map(|store| store.value.clone()).filter(|store| !store.reveal().is_empty())
+}
+
+pub(super) fn stores_can_be_used(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let Some(store) = facts.file.hub.store.as_ref().filter(|store| !store.value.reveal().is_empty()) else { return };
+    if let Err(error) = crate::store::check(store.value.reveal()) {
+        // What is wrong without the text: there may be a password in it.
+        let why = match error {
+            StoreError::Address { why, .. } => why,
+            other => other.to_string(),
+        };
+        faults.push(
+            Fault::error(facts.tree.place(store.id), format!("this is no address of a store: {why}"))
+                .help("write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE, best as `{ file: /path }`"),
+        );
+    }
 }
 
 pub(super) fn agents(file: &File) -> Vec<Agent> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use super::hubs::Agent;
 use crate::{
     feed::Feed,
-    model::{PartyKind, Subject, Timestamp, Vantage},
+    model::{PartyKind, Secret, Subject, Timestamp, Vantage},
     notify::{ChannelFile, Habits, Hears, clients::Clients},
     protocol::{Check, CheckFile},
     uplink::Hubs,
@@ -37,6 +37,8 @@ pub struct Plan {
     pub hubs: Option<Hubs>,
     /// Agents that may report to this hub.
     pub agents: Vec<Agent>,
+    /// Where the store is, as far as the file says.
+    pub store: Option<Secret>,
 }
 
 /// Who answers for a thing.
@@ -148,8 +150,19 @@ impl Maintenance {
 pub struct Keep {
     /// Oldest observation.
     pub age: Duration,
-    /// Size of the store in bytes.
-    pub bytes: u64,
+    /// Size of the store in bytes, where one is given.
+    pub bytes: Option<u64>,
+}
+
+/// Nobody's disk is to fill up unasked; a server has whoever looks after it.
+const FILE: u64 = 2_000_000_000;
+
+impl Keep {
+    /// Size of the store in bytes, of one in a file or one on a server.
+    #[must_use]
+    pub fn bytes_of(&self, server: bool) -> u64 {
+        self.bytes.unwrap_or(if server { u64::MAX } else { FILE })
+    }
 }
 
 #[cfg(test)]

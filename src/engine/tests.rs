@@ -121,10 +121,11 @@ fn plan(probes: &[Arc<Probe>], concurrency: usize) -> Arc<Plan> {
             habits: crate::notify::Habits::default(),
         },
         maintenance: Vec::new(),
-        keep: Keep { age: SECOND, bytes: 0 },
+        keep: Keep { age: SECOND, bytes: None },
         concurrency,
         hubs: None,
         agents: Vec::new(),
+        store: None,
     })
 }
 

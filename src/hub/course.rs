@@ -124,6 +124,18 @@ impl Course {
         turn
     }
 
+    /// Goes on from these incidents with what was seen.
+    pub fn resume(&mut self, incidents: Incidents) {
+        self.ourselves.take_up(&incidents);
+        self.incidents = incidents;
+    }
+
+    /// Judges without a consequence, so that whoever takes over later goes on from the same.
+    pub fn watch(&mut self, now: Timestamp) {
+        let mut verdicts = self.judge.judge(now);
+        self.ourselves.judge(&mut verdicts, now);
+    }
+
     /// Goes on under another plan; what was seen and what is open stays.
     pub fn adopt(&mut self, plan: &Arc<Plan>) {
         self.plan = plan.clone();

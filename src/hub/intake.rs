@@ -94,7 +94,8 @@ pub struct Intake {
     plan: watch::Receiver<Arc<Plan>>,
     view: watch::Receiver<View>,
     metrics: Arc<Metrics>,
-    judge: mpsc::Sender<Vec<Observation>>,
+    /// Where it is judged; nothing over a store of several hubs, whose leader reads it from there.
+    judge: Option<mpsc::Sender<Vec<Observation>>>,
     places: Arc<Semaphore>,
     fleet: Fleet,
 }
@@ -110,6 +111,7 @@ impl Intake {
         fleet: Fleet,
     ) -> (Self, mpsc::Receiver<Vec<Observation>>) {
         let (judge, arrived) = mpsc::channel(WAITING);
+        let judge = (!store.is_shared()).then_some(judge);
         let places = Arc::new(Semaphore::new(AT_ONCE));
         (Self { store, plan, view, metrics, judge, places, fleet }, arrived)
     }
@@ -135,7 +137,7 @@ impl Intake {
         let now = chrono::Utc::now();
         let busy = |why: &str, wait| self.turned_away("busy", NotTaken::Busy { why: why.to_owned(), wait });
         // What is stored while the window is still being rebuilt from the store might be judged or forgotten there.
-        if self.view.borrow().at.is_none() {
+        if self.judge.is_some() && self.view.borrow().at.is_none() {
             return Err(busy("this hub has not judged anything yet", 1));
         }
         if body.is_empty() {
@@ -149,8 +151,10 @@ impl Intake {
             return Err(busy("this hub takes other batches at the moment", 1));
         };
         // Room where it is judged comes before the store: what is in the store is not sent again.
-        let Ok(room) = self.judge.clone().try_reserve_owned() else {
-            return Err(busy("this hub has more to judge than it can", 2));
+        let room = match self.judge.clone().map(mpsc::Sender::try_reserve_owned) {
+            Some(Ok(room)) => Some(room),
+            None => None,
+            Some(Err(_)) => return Err(busy("this hub has more to judge than it can", 2)),
         };
         let region = Arc::clone(&agent.region);
         let plan = self.plan.borrow().clone();
@@ -179,7 +183,7 @@ impl Intake {
         };
         taken.taken = new.len() as u64;
         taken.duplicate += count - taken.taken;
-        if !new.is_empty() {
+        if let Some(room) = room.filter(|_| !new.is_empty()) {
             room.send(new);
         }
         self.metrics.hub_handed(&agent.name, taken.taken, taken.duplicate, taken.refused_total);

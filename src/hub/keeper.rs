@@ -36,6 +36,10 @@ pub(super) struct Keeper {
 struct Backlog {
     facts: VecDeque<Observation>,
     changes: Changes,
+    /// How to write changes: as the leader; nothing while another hub leads.
+    leading: Option<Store>,
+    /// How often that has changed.
+    reign: u64,
     failing: Option<StoreError>,
     lost: u64,
 }
@@ -62,6 +66,14 @@ impl Keeper {
     /// Changes when letters have been written.
     pub(super) fn posted(&self) -> watch::Receiver<u64> {
         self.posted.subscribe()
+    }
+
+    /// Writes changes as the leader from now on, or no longer: what is not written of the reign before is another's now.
+    pub(super) fn serve(&self, leading: Option<Store>) {
+        let mut backlog = self.backlog();
+        backlog.changes = Changes::default();
+        backlog.leading = leading;
+        backlog.reign += 1;
     }
 
     /// Takes observations to be written.
@@ -184,21 +196,27 @@ impl Keeper {
     }
 
     async fn write_changes(&self) -> Result<(), StoreError> {
-        let changes = std::mem::take(&mut self.backlog().changes);
-        if changes.is_empty() {
-            return Ok(());
-        }
+        let (changes, leading, reign) = {
+            let mut backlog = self.backlog();
+            (std::mem::take(&mut backlog.changes), backlog.leading.clone(), backlog.reign)
+        };
+        let Some(leading) = leading.filter(|_| !changes.is_empty()) else { return Ok(()) };
         let incidents: Vec<Incident> = changes.incidents.values().cloned().collect();
         let dropped: Vec<Arc<str>> = changes.dropped.iter().cloned().collect();
-        match self.store.apply(&incidents, &dropped, &changes.letters).await {
+        match leading.apply(&incidents, &dropped, &changes.letters).await {
             Ok(()) => {
                 if !changes.letters.is_empty() {
                     self.posted.send_modify(|posted| *posted += 1);
                 }
                 Ok(())
             }
+            // Whoever leads now comes to its own changes, from the same observations.
+            Err(StoreError::Deposed) => Ok(()),
             Err(error) => {
-                self.backlog().put_back(changes);
+                let mut backlog = self.backlog();
+                if backlog.reign == reign {
+                    backlog.put_back(changes);
+                }
                 Err(error)
             }
         }

@@ -1,30 +1,32 @@
 //! The hub: takes observations, keeps them, judges every second, and sees to it that people are told. Owns the state
 //! between two judgements; must not know how anything was measured or shown.
 //!
-//! Three tasks that never wait for each other: this one takes and judges in memory; the keeper writes to the store as
-//! soon as the store can; the outbox sends. A store that fails therefore stops neither judging nor probing.
+//! Tasks that never wait for each other: this one takes and judges in memory; the keeper writes to the store as soon as
+//! the store can; the outbox sends. A store that fails therefore stops neither judging nor probing. Of several hubs over
+//! one store all take and watch, and one leads: it alone judges and tells (`lead`, `reign`).
 
 mod adopt;
+mod arriving;
 mod course;
 mod feeds;
 mod fleet;
+mod history;
 mod intake;
 mod keeper;
+mod lead;
 mod noticing;
 mod ourselves;
+mod reign;
 mod rounds;
 mod said;
 mod view;
 mod world;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 pub use course::{Alone, Course, Turn};
@@ -32,19 +34,20 @@ pub use fleet::{AgentView, ClockOff, Fleet, releases};
 pub use intake::{Contact, Intake, NotTaken};
 pub use noticing::Noticing;
 pub use ourselves::Ourselves;
-pub use view::{StoreHealth, View};
+pub use view::{Lead, StoreHealth, View};
 pub use world::world;
 
 use crate::{
     config::Plan,
     feed,
-    incident::Incidents,
     metrics::Metrics,
-    model::{Incident, Observation, Timestamp},
-    notify::{Outbox, Patience},
-    store::{Store, StoreError},
+    model::{Incident, Observation},
+    notify::Patience,
+    store::{Position, Store},
 };
 use keeper::Keeper;
+use lead::Leading;
+use reign::Reign;
 use rounds::Rounds;
 
 /// How often the hub does what.
@@ -60,6 +63,8 @@ pub struct Pace {
     pub trim_every: Duration,
     /// What writing gets when the process ends.
     pub flush_within: Duration,
+    /// For how long a leader is believed without a word of it; it gives one three times as often.
+    pub lease: Duration,
     /// How patient the outbox is.
     pub patience: Patience,
     /// How often status feeds are read.
@@ -74,6 +79,7 @@ impl Default for Pace {
             retry_every: Duration::from_secs(1),
             trim_every: Duration::from_mins(5),
             flush_within: Duration::from_secs(2),
+            lease: Duration::from_secs(3),
             patience: Patience::default(),
             feeds: feed::Pace::default(),
         }
@@ -82,13 +88,16 @@ impl Default for Pace {
 
 /// What a hub works with.
 pub struct Hub {
+    /// What the other hubs over the same store know it by.
+    pub name: Arc<str>,
     /// The configuration in force.
     pub plan: watch::Receiver<Arc<Plan>>,
     /// What survives a restart.
     pub store: Store,
     /// Observations on their way in. Whoever fills it decides what happens when it is full.
     pub inbox: mpsc::Receiver<Observation>,
-    /// What agents elsewhere have handed in: it is in the store already. Nothing where none may, see [`Intake`].
+    /// What agents elsewhere have handed in: it is in the store already. Nothing where none may, see [`Intake`]; over a
+    /// store of several hubs it is not used: what any of them was handed is read from there.
     pub arrived: Option<mpsc::Receiver<Vec<Observation>>>,
     /// Who the agents are, where they may; nothing otherwise.
     pub fleet: Option<Fleet>,
@@ -111,83 +120,81 @@ const BATCH: usize = 500;
 const REST: Duration = Duration::from_millis(20);
 
 /// Runs until `stop` turns true (or its sender goes away): then takes what is in the inbox, writes it, and ends.
-pub async fn run(hub: Hub, stop: watch::Receiver<bool>) {
+pub async fn run(mut hub: Hub, stop: watch::Receiver<bool>) {
     let mut stopping = stop.clone();
-    let Some((incidents, window)) = recall(&hub, &mut stopping).await else { return };
-    let keeper = Arc::new(Keeper::new(hub.store.clone(), hub.metrics.clone(), hub.pace));
-    let (roster, roster_seen) = watch::channel(world::roster(&hub.plan.borrow()));
-    let outbox = Outbox {
-        store: hub.store.clone(),
-        http: hub.http.clone(),
-        roster: roster_seen,
-        posted: keeper.posted(),
-        metrics: hub.metrics.clone(),
-        patience: hub.pace.patience,
-    };
-    let sending = tokio::spawn(outbox.run(stop.clone()));
-    let trimming = tokio::spawn(trim(hub.store.clone(), hub.plan.clone(), hub.metrics.clone(), hub.pace, stop.clone()));
     let (readings, read) = watch::channel(feeds::Readings::new());
     let (hurry, hurried) = watch::channel(feed::Hurry::new());
-    let pace = hub.pace.feeds;
-    let reading =
-        tokio::spawn(feeds::follow(hub.plan.clone(), hub.http.clone(), pace, readings, hurried, stop.clone()));
-    // Whoever judges alone has nobody who hands over.
+    // What regions that judged by themselves hand over, while this hub leads.
     let (adopt, adopted) = mpsc::channel(1);
-    let adopting = tokio::spawn(adopt::follow(hub.store.clone(), adopt, hub.pace, hub.alone.is_none(), stop.clone()));
+    let pages = feeds::Pages::new(read, hurry);
+    let mut rounds = Rounds::new(&hub.plan.borrow(), pages, hub.fleet.clone(), hub.alone.clone());
+    let Some(position) = recall(&hub, &mut rounds, &mut stopping).await else { return };
+    let keeper = Arc::new(Keeper::new(hub.store.clone(), hub.metrics.clone(), hub.pace));
     let (flush, flushing) = watch::channel(false);
     let writing = tokio::spawn({
         let keeper = keeper.clone();
         async move { keeper.run(flushing).await }
     });
-
-    let rounds = {
-        let pages = feeds::Pages::new(read, hurry);
-        let given = (pages, hub.fleet.clone());
-        Rounds::new(&hub.plan.borrow(), incidents, &window, given, hub.alone.as_ref(), chrono::Utc::now())
-    };
-    judging(hub, rounds, adopted, &keeper, &roster, stopping).await;
-
-    // Nobody is left to add anything: the keeper writes what it has and ends.
-    let _ = flush.send(true);
-    for (task, name) in [
-        (writing, "writing"),
-        (sending, "sending"),
-        (trimming, "trimming"),
-        (reading, "reading status feeds"),
-        (adopting, "adopting"),
-    ] {
-        if let Err(error) = task.await {
-            tracing::error!("{name} ended badly: {error}");
-        }
+    if let Some(position) = position {
+        hub.arrived = Some(arriving::follow(hub.store.clone(), position, stop.clone()));
     }
+    let ground = reign::Ground {
+        plan: hub.plan.clone(),
+        http: hub.http.clone(),
+        view: hub.view.clone(),
+        metrics: hub.metrics.clone(),
+        pace: hub.pace,
+        readings,
+        hurried,
+        adopt,
+        alone: hub.alone.is_some(),
+    };
+    let leading = lead::strive(&hub);
+    let reign = judging(&mut hub, &mut rounds, &keeper, adopted, &ground, leading.lead.clone(), stopping).await;
+
+    // Nobody is left to add anything: the keeper writes what it has and ends, as long as we lead.
+    let _ = flush.send(true);
+    if let Err(error) = writing.await {
+        tracing::error!("writing ended badly: {error}");
+    }
+    if let Some(reign) = reign {
+        reign.end().await;
+    }
+    leading.give_up().await;
 }
 
-/// Takes and judges until the process ends.
+/// Takes and judges until the process ends; what is left of the lead then.
 async fn judging(
-    mut hub: Hub,
-    mut rounds: Rounds,
+    hub: &mut Hub,
+    rounds: &mut Rounds,
+    keeper: &Arc<Keeper>,
     mut adopted: mpsc::Receiver<Vec<Incident>>,
-    keeper: &Keeper,
-    roster: &watch::Sender<crate::notify::Roster>,
+    ground: &reign::Ground,
+    mut lead: watch::Receiver<Leading>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Option<Reign> {
     let mut tick = interval(hub.pace.judge_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
     let mut planless = false;
     let mut rested = tokio::time::Instant::now();
+    let mut reign: Option<Reign> = None;
     loop {
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             _ = tick.tick() => {
+                let now = chrono::Utc::now();
+                reign = reign::change(reign, ground, rounds, keeper, &mut lead).await;
                 rounds.silence(hub.store.silences());
-                rounds.judge(keeper, &hub.view, &hub.metrics, chrono::Utc::now());
+                match reign {
+                    Some(_) => rounds.judge(keeper, &hub.view, &hub.metrics, now),
+                    None => rounds.watch(now),
+                }
             }
             changed = hub.plan.changed(), if !planless => match changed {
                 Ok(()) => {
                     let plan = hub.plan.borrow_and_update().clone();
-                    roster.send_replace(world::roster(&plan));
                     rounds.adopt(&plan);
                 }
                 // Nobody will ever give us another plan; the present one stays.
@@ -200,20 +207,34 @@ async fn judging(
                     // Whoever measures has ended; there is nothing more to judge.
                     break;
                 }
-                take(&mut batch, &mut rounds, keeper, &hub.metrics);
+                take(&mut batch, rounds, keeper, hub);
                 hub.metrics.hub_queue(hub.inbox.len());
             }
-            Some(incidents) = adopted.recv() => rounds.adopt_incidents(&incidents, keeper, chrono::Utc::now()),
-            Some(arrived) = next(&mut hub.arrived) => absorb(&arrived, &mut rounds, &hub.metrics),
+            Some(incidents) = adopted.recv() => if reign.is_some() {
+                rounds.adopt_incidents(&incidents, keeper, chrono::Utc::now());
+            },
+            Some(arrived) = next(&mut hub.arrived) => absorb(&arrived, rounds, &hub.metrics),
         }
+    }
+    if let Some(reign) = &reign {
+        reign.stop();
     }
     while hub.inbox.try_recv().map(|seen| batch.push(seen)).is_ok() {
         if batch.len() == BATCH {
-            take(&mut batch, &mut rounds, keeper, &hub.metrics);
+            take(&mut batch, rounds, keeper, hub);
         }
     }
-    take(&mut batch, &mut rounds, keeper, &hub.metrics);
-    rounds.judge(keeper, &hub.view, &hub.metrics, chrono::Utc::now());
+    take(&mut batch, rounds, keeper, hub);
+    if reign.is_some() {
+        rounds.judge(keeper, &hub.view, &hub.metrics, chrono::Utc::now());
+    }
+    reign
+}
+
+/// Completes when the process is to end.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Waits until an instant, then for the work.
@@ -238,78 +259,47 @@ fn absorb(seen: &[Observation], rounds: &mut Rounds, metrics: &Metrics) {
     metrics.hub_absorbed(seen.len() as u64);
 }
 
-fn take(batch: &mut Vec<Observation>, rounds: &mut Rounds, keeper: &Keeper, metrics: &Metrics) {
-    absorb(batch, rounds, metrics);
+fn take(batch: &mut Vec<Observation>, rounds: &mut Rounds, keeper: &Keeper, hub: &Hub) {
+    // Whoever leads over a store of several hubs hears of it from there, as of everything.
+    if !hub.store.is_shared() {
+        absorb(batch, rounds, &hub.metrics);
+    }
     keeper.keep(batch.drain(..));
 }
 
-/// What the store knows of the time before: incidents, and the observations that the window needs.
-async fn recall(hub: &Hub, stop: &mut watch::Receiver<bool>) -> Option<(Incidents, Vec<Observation>)> {
-    let remembered = async || -> Result<_, StoreError> {
-        let now = chrono::Utc::now();
-        let stored = hub.store.incidents(now - chrono::Days::new(3)).await?;
-        let window = hub.store.since(crate::attribution::Judge::reaches_back_to(now)).await?;
-        Ok((stored, window))
-    };
+/// Absorbs what the store knows of the time before; up to where that is.
+async fn recall(hub: &Hub, rounds: &mut Rounds, stop: &mut watch::Receiver<bool>) -> Option<Option<Position>> {
     let mut said = false;
     loop {
-        match remembered().await {
-            Ok((stored, window)) => {
-                hub.view.send_modify(|view| view.remember(&stored));
-                return Some((Incidents::from_stored(stored), window));
+        let from = crate::attribution::Judge::reaches_back_to(chrono::Utc::now());
+        let (tell, mut told) = mpsc::channel(2);
+        let absorbing = async {
+            while let Some(seen) = told.recv().await {
+                let now = chrono::Utc::now();
+                let seen: Vec<Observation> = seen;
+                seen.iter().for_each(|seen| rounds.absorb(seen, now));
             }
-            // Judging without knowing what is open would tell it all again.
-            Err(error) if !std::mem::replace(&mut said, true) => {
-                tracing::error!("{error}: nothing is judged until it can be");
+        };
+        let reading = async {
+            let position = hub.store.window(from, &tell).await;
+            drop(tell);
+            position
+        };
+        match tokio::join!(reading, absorbing).0 {
+            Ok(position) => return Some(position),
+            // Judging without knowing what was seen would take everything for new.
+            Err(error) => {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::error!("{error}: nothing is judged until it can be");
+                }
+                hub.view.send_modify(|view| view.store.failing = Some(error.to_string()));
+                // What was read of it comes again.
+                rounds.forget(&hub.plan.borrow());
             }
-            Err(_) => {}
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return None,
             () = sleep(hub.pace.retry_every) => {}
         }
     }
-}
-
-/// Cuts the history now and then.
-async fn trim(
-    store: Store,
-    plan: watch::Receiver<Arc<Plan>>,
-    metrics: Arc<Metrics>,
-    pace: Pace,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut well = true;
-    loop {
-        let keep = plan.borrow().keep;
-        let began = Instant::now();
-        // Ending must not wait for a large cut: what is left is cut next time.
-        let cut = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            cut = store.trim(keep.age, keep.bytes, now()) => cut,
-        };
-        match cut {
-            Ok(0) => well = true,
-            Ok(deleted) => {
-                well = true;
-                tracing::debug!(deleted, took = ?began.elapsed(), "history cut");
-            }
-            Err(error) => {
-                if std::mem::take(&mut well) {
-                    tracing::warn!("{error}: history is not cut until it can be");
-                }
-            }
-        }
-        if let Ok(size) = store.size().await {
-            metrics.store_size(size);
-        }
-        let pause = timeout(pace.trim_every, stop.wait_for(|stop| *stop)).await;
-        if pause.is_ok() {
-            return;
-        }
-    }
-}
-
-fn now() -> Timestamp {
-    chrono::Utc::now()
 }

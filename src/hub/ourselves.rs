@@ -74,15 +74,20 @@ impl Ourselves {
     #[must_use]
     pub fn resume(incidents: &Incidents) -> Self {
         let mut ourselves = Self::default();
+        ourselves.take_up(incidents);
+        ourselves
+    }
+
+    /// The same, with what was seen meanwhile.
+    pub fn take_up(&mut self, incidents: &Incidents) {
         for incident in incidents.current() {
             if let Some(region) = incident.subject.as_vantage() {
                 let heard = Heard { last: incident.onset, interval: MISSED_AFTER / 3, slots: Default::default() };
-                ourselves.regions.insert(region.clone(), heard);
+                self.regions.entry(region.clone()).or_insert(heard);
             } else if incident.subject == Subject::store() {
-                ourselves.store = Some(Standing { failing: None, since: incident.onset });
+                self.store.get_or_insert(Standing { failing: None, since: incident.onset });
             }
         }
-        ourselves
     }
 
     /// Takes note of an observation.

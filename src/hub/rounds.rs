@@ -19,28 +19,35 @@ pub(super) struct Rounds {
     pages: Pages,
     /// Who reports here, where agents may.
     fleet: Option<Fleet>,
+    /// Where one region is judged alone.
+    alone: Option<Alone>,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
 }
 
 impl Rounds {
-    pub(super) fn new(
-        plan: &Arc<Plan>,
-        incidents: Incidents,
-        remembered: &[Observation],
-        (pages, fleet): (Pages, Option<Fleet>),
-        alone: Option<&Alone>,
-        now: Timestamp,
-    ) -> Self {
-        let mut course = Course::new(plan, incidents);
-        if let Some(alone) = alone {
-            course = course.alone(alone);
-        }
-        let mut rounds = Self { course, pages, fleet, silent_controls: BTreeSet::new() };
-        for seen in remembered {
-            rounds.absorb(seen, now);
-        }
-        rounds
+    /// Nothing seen yet, and nothing known of incidents.
+    pub(super) fn new(plan: &Arc<Plan>, pages: Pages, fleet: Option<Fleet>, alone: Option<Alone>) -> Self {
+        let course = course(plan, alone.as_ref());
+        Self { course, pages, fleet, alone, silent_controls: BTreeSet::new() }
+    }
+
+    /// Begins anew.
+    pub(super) fn forget(&mut self, plan: &Arc<Plan>) {
+        self.course = course(plan, self.alone.as_ref());
+    }
+
+    /// Goes on from these incidents with what was seen.
+    pub(super) fn lead(&mut self, incidents: Incidents) {
+        self.course.resume(match &self.alone {
+            Some(alone) => incidents.of_region(&alone.region),
+            None => incidents,
+        });
+    }
+
+    /// Keeps up without a judgement of its own: another hub leads.
+    pub(super) fn watch(&mut self, now: Timestamp) {
+        self.course.watch(now);
     }
 
     /// Goes on under another plan; what was seen and what is open stays.
@@ -90,6 +97,9 @@ impl Rounds {
             view.incidents = self.course.incidents().current().cloned().collect();
             view.feeds = feeds;
             view.store = keeper.health();
+            if let Some(lead) = &mut view.lead {
+                lead.ours = true;
+            }
             closed.for_each(|incident| view.close(incident));
         });
         metrics.hub_round(now, began.elapsed());
@@ -133,5 +143,13 @@ impl Rounds {
             tracing::info!(control = %subject, region = &**region, "the control is no longer down by itself");
         }
         self.silent_controls = silent;
+    }
+}
+
+fn course(plan: &Arc<Plan>, alone: Option<&Alone>) -> Course {
+    let course = Course::new(plan, Incidents::default());
+    match alone {
+        Some(alone) => course.alone(alone),
+        None => course,
     }
 }

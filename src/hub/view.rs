@@ -8,7 +8,8 @@ use crate::model::{FeedState, Incident, IncidentState, Timestamp, Verdict};
 const RECENT: usize = 50;
 
 /// The hub at one moment.
-#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct View {
     /// When it was taken; nothing before the first judgement.
     pub at: Option<Timestamp>,
@@ -24,10 +25,21 @@ pub struct View {
     pub feeds: Vec<FeedState>,
     /// How the store is.
     pub store: StoreHealth,
+    /// Who leads; nothing where there is only this hub.
+    pub lead: Option<Lead>,
+}
+
+/// Who leads, of several hubs over one store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Lead {
+    /// Whether it is this hub.
+    pub ours: bool,
+    /// Which other one; nothing while none has said lately that it is there.
+    pub leader: Option<String>,
 }
 
 /// How the store is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct StoreHealth {
     /// Why it cannot be written to, when it cannot.
     pub failing: Option<String>,
@@ -41,6 +53,7 @@ impl View {
     pub(super) fn remember(&mut self, stored: &[Incident]) {
         let mut closed: Vec<&Incident> = stored.iter().filter(|one| one.state == IncidentState::Closed).collect();
         closed.sort_by_key(|incident| incident.closed_at);
+        self.recent.clear();
         for incident in closed {
             self.close(incident.clone());
         }

@@ -50,11 +50,12 @@ pub(super) struct Hub {
     pub(super) queue: u64,
     pub(super) rounds: Histogram,
     pub(super) last_round: Option<Timestamp>,
+    pub(super) leading: Option<bool>,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { observations: 0, queue: 0, rounds: histogram(&LATENCY), last_round: None }
+        Self { observations: 0, queue: 0, rounds: histogram(&LATENCY), last_round: None, leading: None }
     }
 }
 
@@ -160,6 +161,11 @@ impl Metrics {
         let hub = fleet.hub.get_or_insert_default();
         hub.rounds.observe(took.as_secs_f64());
         hub.last_round = Some(at);
+    }
+
+    /// Whether this hub is the one that judges and tells.
+    pub fn hub_leading(&self, leading: bool) {
+        lock(&self.fleet).hub.get_or_insert_default().leading = Some(leading);
     }
 
     /// Notes whether the configuration read last was taken. The first load counts too.

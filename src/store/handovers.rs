@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     /// When that cannot be written.
     pub async fn handover_taken(&self, id: HandoverId, now: Timestamp) -> Result<(), StoreError> {
-        let mut access = self.begin().await?;
+        let mut access = self.begin_leading().await?;
         let noted = sql!(access, query.execute, "update handover set taken_at = $1 where id = $2", micros(now), id.0);
         Self::end(access, noted).await.map(|_| ())
     }
@@ -78,7 +78,7 @@ impl Store {
     /// When that cannot be written.
     pub async fn told_by_another(&self, told: &ToldAlone, now: Timestamp) -> Result<(), StoreError> {
         let (by, place) = told.mark.clone().unzip();
-        let mut access = self.begin().await?;
+        let mut access = self.begin_leading().await?;
         let noted = sql!(
             access,
             query.execute,

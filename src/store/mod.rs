@@ -26,7 +26,7 @@ pub use error::StoreError;
 pub use facts::Wanted;
 pub use handovers::{HandedOver, HandoverId};
 pub use letters::{Claimed, LetterId, Next, Unsent};
-pub use open::{folder_of, is_shared, shown};
+pub use open::{check, folder_of, is_shared, shown};
 pub use postgres::{Arrivals, Leader, Position};
 pub use resume::Resumed;
 pub use standing::{Mark, Standing};

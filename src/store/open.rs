@@ -65,6 +65,17 @@ pub fn folder_of(url: &str) -> Result<PathBuf, StoreError> {
     })
 }
 
+/// Whether an address can be one of a store, without looking at what is there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(url: &str) -> Result<(), StoreError> {
+    match place_of(url)? {
+        Place::Server => postgres::check_address(url),
+        Place::Memory | Place::File(_) => Ok(()),
+    }
+}
+
 /// An address for people and logs: without credentials.
 #[must_use]
 pub fn shown(url: &str) -> String {

@@ -25,7 +25,7 @@ use self::instant::Instant;
 use super::{Site, health, not_from_elsewhere};
 use crate::{
     config::Probe,
-    hub,
+    hub::{self, Lead},
     model::{FeedState, PartyKind, Silence, Timestamp},
     store::{Store, StoreError},
 };
@@ -90,6 +90,8 @@ struct Status {
     ready: bool,
     /// Why it is not ready.
     reason: Option<String>,
+    /// Who leads, of several hubs over one store.
+    lead: Option<Lead>,
     /// When the hub judged last.
     judged_at: Option<Timestamp>,
     /// What is wrong now, a sentence each.
@@ -111,6 +113,7 @@ async fn status(State(site): State<Site>) -> Json<Status> {
     let view = site.given.view.borrow();
     let judged = view.verdicts.iter().zip(&view.sentences);
     Json(Status {
+        lead: view.lead.clone(),
         judged_at: view.at,
         bad: judged.filter(|(verdict, _)| verdict.is_bad()).map(|(_, sentence)| sentence.clone()).collect(),
         feeds: view.feeds.clone(),

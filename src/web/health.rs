@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::Site;
-use crate::store::Wanted;
+use crate::{hub::Lead, store::Wanted};
 
 pub(super) async fn lives() -> &'static str {
     "ok\n"
@@ -17,8 +17,18 @@ pub(super) async fn lives() -> &'static str {
 
 pub(super) async fn ready(State(site): State<Site>) -> Response {
     match why_not(&site).await {
-        None => "ready\n".into_response(),
+        None => format!("ready{}\n", leader(site.given.view.borrow().lead.as_ref())).into_response(),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")).into_response(),
+    }
+}
+
+/// Who judges, of several hubs.
+fn leader(lead: Option<&Lead>) -> String {
+    match lead {
+        None => String::new(),
+        Some(Lead { ours: true, .. }) => ": this hub leads".to_owned(),
+        Some(Lead { leader: Some(name), .. }) => format!(": {name} leads, this hub takes and shows"),
+        Some(Lead { leader: None, .. }) => ": no hub leads at the moment, this one takes and shows".to_owned(),
     }
 }
 

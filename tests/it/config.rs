@@ -174,7 +174,7 @@ fn a_plan_holds_what_the_file_says() {
     assert_eq!((&*plan.vantage.region, &*plan.vantage.node), ("eu-west", "n1"));
     assert_eq!(plan.hosted_on.as_deref(), Some("gcp"));
     assert_eq!((plan.alerts.open_after, plan.alerts.close_after, plan.concurrency), (2, 4, 64));
-    assert_eq!((plan.keep.age, plan.keep.bytes), (Duration::from_secs(7 * 86_400), 500_000_000));
+    assert_eq!((plan.keep.age, plan.keep.bytes), (Duration::from_secs(7 * 86_400), Some(500_000_000)));
     assert_eq!(plan.alerts.routes.len(), 2);
     assert_eq!(plan.maintenance.len(), 1);
     let rtdb = &plan.probes[0];
@@ -198,7 +198,8 @@ fn what_is_left_out_has_a_default() {
     assert_eq!((&*plan.vantage.region, &*plan.vantage.node), ("local", "host.test"));
     assert_eq!((plan.probes[0].interval, plan.probes[0].timeout), (Duration::from_secs(10), Duration::from_secs(5)));
     assert_eq!((plan.alerts.open_after, plan.alerts.close_after, plan.concurrency), (3, 5, 512));
-    assert_eq!((plan.keep.age, plan.keep.bytes), (Duration::from_secs(30 * 86_400), 2_000_000_000));
+    assert_eq!((plan.keep.age, plan.keep.bytes), (Duration::from_secs(30 * 86_400), None));
+    assert_eq!(plan.keep.bytes_of(false), 2_000_000_000);
 }
 
 #[test]

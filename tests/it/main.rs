@@ -24,6 +24,7 @@ mod grpc;
 mod http;
 #[cfg(feature = "http3")]
 mod http3;
+mod hubs;
 mod image;
 mod metrics;
 mod mqtt;

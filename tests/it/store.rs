@@ -8,7 +8,7 @@ use usoryou::{
         Cause, Delivered, Doubt, Handover, Heard, Incident, IncidentState, Letter, Observation, Repeat, Severity,
         Silence, Subject, ToldAlone, Verdict,
     },
-    store::{Claimed, Mark, Next, Store, StoreError, Wanted},
+    store::{Claimed, Leader, Mark, Next, Position, Store, StoreError, Wanted},
 };
 
 use crate::support::{hub::observation, postgres};
@@ -510,4 +510,148 @@ async fn one_process_at_a_time() {
     let _first = Store::open(path.to_str().unwrap()).await.unwrap();
     let second = Store::open(path.to_str().unwrap()).await.unwrap_err();
     assert!(matches!(&second, StoreError::Open { why, .. } if why == "another usoryou is using it"), "{second}");
+}
+
+#[tokio::test]
+async fn who_leads_no_more_changes_nothing() {
+    let Some(url) = postgres::database() else { return };
+    let (one, other) = (Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap());
+    let length = Duration::from_millis(400);
+    let first = one.lead("one", length).await.unwrap().unwrap();
+    assert!(other.lead("other", length).await.unwrap().is_none(), "one at a time");
+    assert_eq!(other.leader().await.unwrap(), Some(Leader { name: "one".to_owned(), epoch: 1, alive: true }));
+    let posted = [letter("one", "i", "opened"), letter("one", "i", "closed")];
+    first.apply(&[], &[], &posted).await.unwrap();
+    let under_way = claimed(&first, "one", 0).await;
+    tokio::time::sleep(length + Duration::from_millis(50)).await;
+    // It said nothing for too long, but nobody wanted to lead.
+    assert!(first.go_on_leading(length).await.unwrap());
+    assert!(other.lead("other", length).await.unwrap().is_none());
+    tokio::time::sleep(length + Duration::from_millis(50)).await;
+    let second = other.lead("other", length).await.unwrap().unwrap();
+    assert!(!first.go_on_leading(length).await.unwrap());
+    let open = incident("2026-11-04-party-1", IncidentState::Open, 100);
+    let deposed = [
+        first.apply(std::slice::from_ref(&open), &[], &[letter("one", "j", "opened")]).await.map(|()| ()),
+        first.claim("one", at(0)).await.map(|_| ()),
+        first.handing_over(under_way.id).await,
+        first.delivered(&under_way, &Delivered::Taken, at(0), at(0)).await,
+        first.pass_over(&under_way, at(0)).await,
+        first.mark("one", "i", &Mark { by: "x".to_owned(), place: "y".to_owned() }).await,
+        first.resume_letters(at(0), &|_| Repeat::Shown).await.map(|_| ()),
+        first.divert("one", at(0), &|letter, _| Some(letter.to(&"two".into()))).await.map(|_| ()),
+        first.trim(Duration::ZERO, 0, at(0)).await.map(|_| ()),
+        first.publish("{}").await,
+    ];
+    for (number, deposed) in deposed.into_iter().enumerate() {
+        let error = deposed.unwrap_err();
+        assert_eq!(
+            (number, error.to_string()),
+            (number, "cannot write to the store: not the leader any more".to_owned())
+        );
+    }
+    assert_eq!(second.incidents(at(0)).await.unwrap(), []);
+    let states: Vec<String> = second.letters("i").await.unwrap().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["claimed", "pending"], "as it was left");
+    let resumed = second.resume_letters(at(60), &|_| Repeat::Shown).await.unwrap();
+    assert_eq!(resumed.again, std::slice::from_ref(&posted[0]));
+    // Facts are nobody's privilege.
+    assert_eq!(first.append(&facts(1)).await.unwrap(), 3);
+    // Given up in order: the next need not wait.
+    second.stop_leading().await.unwrap();
+    assert_eq!(one.lead("one", length).await.unwrap().map(|_| ()), Some(()));
+    assert_eq!(one.leader().await.unwrap().unwrap().epoch, 3);
+}
+
+/// Everything that has come since a position.
+async fn arrived(store: &Store, position: &mut Position) -> Vec<Observation> {
+    let (tell, mut told) = tokio::sync::mpsc::channel(100);
+    store.arrived(position, &tell).await.unwrap();
+    drop(tell);
+    let mut all = Vec::new();
+    while let Some(piece) = told.recv().await {
+        all.extend(piece);
+    }
+    in_order(&all)
+}
+
+/// By nothing but their ids: writers are not in any order.
+fn in_order(seen: &[Observation]) -> Vec<Observation> {
+    let mut seen = seen.to_vec();
+    seen.sort_by_key(|one| one.id);
+    seen
+}
+
+#[tokio::test]
+async fn what_arrives_is_read_once_in_whatever_order_it_is_committed() {
+    let Some(url) = postgres::database() else { return };
+    let store = Store::open(&url).await.unwrap();
+    let facts = facts(10);
+    store.append(&facts[..3]).await.unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::channel(100);
+    let mut position = store.window(at(0), &tell).await.unwrap().unwrap();
+    assert_eq!(told.recv().await.unwrap().len(), 3);
+    assert_eq!(arrived(&store, &mut position).await, []);
+    // Another hub begins to write, and takes its time.
+    let slow = serde_json::to_string(&facts[3]).unwrap();
+    let slow = format!(
+        "begin; insert into observation (id, probe, party, region, scheduled_at, outcome, body) values
+         ('{}', 'a', 'party', 'eu-west', {}, 'up', '{slow}'); select pg_sleep(1.5); commit",
+        facts[3].id,
+        facts[3].scheduled_at.timestamp_micros(),
+    );
+    let writing = std::thread::spawn(move || postgres::ask(&url, &slow));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    store.append(&facts[4..7]).await.unwrap();
+    assert_eq!(arrived(&store, &mut position).await, in_order(&facts[4..7]), "who writes slowly keeps nobody waiting");
+    assert_eq!(arrived(&store, &mut position).await, []);
+    writing.join().unwrap();
+    store.append(&facts[7..]).await.unwrap();
+    let late: Vec<Observation> = facts[3..4].iter().chain(&facts[7..]).cloned().collect();
+    assert_eq!(arrived(&store, &mut position).await, in_order(&late), "and is not passed over");
+    assert_eq!(arrived(&store, &mut position).await, []);
+}
+
+#[tokio::test]
+async fn what_is_due_on_a_day_without_a_place_is_kept_like_everything() {
+    let Some(url) = postgres::database() else { return };
+    let store = Store::open(&url).await.unwrap();
+    let old = Utc::now() - chrono::TimeDelta::days(40);
+    let late = observation("a", "party", "eu-west", old, false);
+    assert_eq!(store.append(std::slice::from_ref(&late)).await.unwrap(), 1);
+    assert_eq!(store.append(std::slice::from_ref(&late)).await.unwrap(), 0);
+    let days = "select count(*) from pg_inherits where inhparent = 'observation'::regclass";
+    assert!(postgres::ask(&url, days).parse::<u32>().unwrap() >= 6, "the days around this one have a place");
+    assert_eq!(postgres::ask(&url, "select count(*) from observation_other"), "1");
+    store.trim(Duration::from_secs(90 * 86_400), u64::MAX, Utc::now()).await.unwrap();
+    assert_eq!(store.oldest().await.unwrap().map(|at| at.timestamp()), Some(old.timestamp()));
+    store.trim(Duration::from_secs(30 * 86_400), u64::MAX, Utc::now()).await.unwrap();
+    assert_eq!(store.oldest().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn many_hubs_may_open_one_store_at_once() {
+    let Some(url) = postgres::database() else { return };
+    let opening: Vec<_> = (0..6)
+        .map(|_| {
+            tokio::spawn({
+                let url = url.clone();
+                async move { Store::open(&url).await }
+            })
+        })
+        .collect();
+    let mut stores = Vec::new();
+    for store in opening {
+        stores.push(store.await.unwrap().unwrap());
+    }
+    let facts = Arc::new(facts(300));
+    let writing = stores.into_iter().map(|store| {
+        let facts = Arc::clone(&facts);
+        tokio::spawn(async move { store.append(&facts).await.unwrap() })
+    });
+    let mut new = 0;
+    for written in writing.collect::<Vec<_>>() {
+        new += written.await.unwrap();
+    }
+    assert_eq!(new, facts.len(), "each of them once");
 }

@@ -321,8 +321,8 @@ fn stores_that_cannot_be_used_are_one_sentence() {
     assert_eq!(said("sqlite:no/such/dir.db"), "cannot open the store at no/such/dir.db: the directory does not exist");
     assert_eq!(said("sqlite:."), "cannot open the store at .: it is a directory");
     assert_eq!(
-        said("postgres://u:hunter2@db/x"),
-        "cannot use the store `postgres://…`: Postgres is not supported yet; use sqlite:PATH"
+        said("postgres://u:hunter2@db/x?sslmode=perhaps"),
+        "cannot use the store `postgres://…`: unknown value \"perhaps\" for `ssl_mode`"
     );
 }
 

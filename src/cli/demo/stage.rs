@@ -82,6 +82,7 @@ pub(super) async fn run(options: Options, stop: impl Future<Output = ()>) -> Res
     let store = Store::open("sqlite::memory:").await.map_err(|error| error.to_string())?;
     let (view, views) = watch::channel(hub::View::default());
     let hub = hub::Hub {
+        name: "demo".into(),
         plan: watch::channel(Arc::clone(&plan)).1,
         store,
         inbox,

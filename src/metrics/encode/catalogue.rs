@@ -208,6 +208,11 @@ fn judgement(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
         "Observations taken by the hub that wait to be written",
         alone(Some(whole(hub.queue))),
     )?;
+    page.gauges(
+        "hub_leading",
+        "1 when this hub judges and tells, 0 when another one over the same store does",
+        alone(hub.leading.map(|leading| f64::from(u8::from(leading)))),
+    )?;
     page.histograms(
         "hub_round_duration_seconds",
         "Duration of a round of judging",

@@ -25,7 +25,13 @@ pub(super) fn options(address: &str) -> Result<PgConnectOptions, StoreError> {
     let asked = |names: &[&str]| url.query_pairs().find(|(name, _)| names.contains(&&**name)).map(|(_, value)| value);
     let options = PgConnectOptions::from_url(&url).map_err(|error| match error {
         // Words of the parameter that is wrong; the password is none of them.
-        sqlx::Error::Configuration(why) => wrong(why.to_string()),
+        sqlx::Error::Configuration(why) => wrong(match why.downcast::<sqlx::Error>() {
+            Ok(error) => match *error {
+                sqlx::Error::Configuration(why) => why.to_string(),
+                error => error.to_string(),
+            },
+            Err(why) => why.to_string(),
+        }),
         _ => wrong("it cannot be read".to_owned()),
     })?;
     let options = if asked(&["sslmode", "ssl-mode"]).is_none() && std::env::var_os("PGSSLMODE").is_none() {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgListener;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 use super::days::CHANNEL;
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
 /// Between two looks when nobody calls.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Observations handed over at once.
+const PIECE: usize = 500;
+
 /// Up to where a reader has read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(String);
@@ -37,7 +43,7 @@ const SINCE: &str = "select body, null::text from observation where tx >= pg_sna
     union all select null, pg_current_snapshot()::text";
 
 impl Store {
-    /// Hands over every observation due at an instant or later, one by one, and says up to where that is, for
+    /// Hands over every observation due at an instant or later, piece by piece, and says up to where that is, for
     /// [`Store::arrived`]. A store of one process has no position.
     ///
     /// # Errors
@@ -45,7 +51,7 @@ impl Store {
     pub async fn window(
         &self,
         from: Timestamp,
-        take: &mut (dyn FnMut(Observation) + Send),
+        take: &mpsc::Sender<Vec<Observation>>,
     ) -> Result<Option<Position>, StoreError> {
         let cannot = |error| StoreError::reading(&error);
         let mut access = self.reading().await?;
@@ -53,9 +59,11 @@ impl Store {
             On::Sqlite(connection) => {
                 let query = "select body from observation where scheduled_at >= $1 order by scheduled_at";
                 let mut rows = sqlx::query_scalar::<_, String>(query).bind(micros(from)).fetch(connection);
+                let mut piece = Piece::default();
                 while let Some(body) = rows.try_next().await.map_err(cannot)? {
-                    let _ = serde_json::from_str(&body).map(&mut *take);
+                    piece.add(&body, take).await;
                 }
+                piece.hand_over(take).await;
                 Ok(None)
             }
             On::Postgres(connection) => {
@@ -71,7 +79,7 @@ impl Store {
     pub async fn arrived(
         &self,
         position: &mut Position,
-        take: &mut (dyn FnMut(Observation) + Send),
+        take: &mpsc::Sender<Vec<Observation>>,
     ) -> Result<(), StoreError> {
         let mut access = self.reading().await?;
         let On::Postgres(connection) = access.on() else { return Ok(()) };
@@ -93,17 +101,38 @@ type Row = (Option<String>, Option<String>);
 
 async fn read(
     mut rows: impl futures_util::Stream<Item = Result<Row, sqlx::Error>> + Send + Unpin,
-    take: &mut (dyn FnMut(Observation) + Send),
+    take: &mpsc::Sender<Vec<Observation>>,
 ) -> Result<Position, StoreError> {
-    let mut position = None;
+    let (mut position, mut piece) = (None, Piece::default());
     while let Some((body, snapshot)) = in_time(rows.try_next()).await.map_err(|error| StoreError::reading(&error))? {
         if let Some(body) = body {
-            // Rows that cannot be read were written by somebody else; they are no reason to refuse the rest.
-            let _ = serde_json::from_str(&body).map(&mut *take);
+            piece.add(&body, take).await;
         }
         position = snapshot.map(Position).or(position);
     }
+    piece.hand_over(take).await;
     position.ok_or_else(|| StoreError::Other { doing: "read from", why: "the answer was cut short".to_owned() })
+}
+
+/// Observations on their way to whoever takes them.
+#[derive(Default)]
+struct Piece(Vec<Observation>);
+
+impl Piece {
+    async fn add(&mut self, body: &str, take: &mpsc::Sender<Vec<Observation>>) {
+        // Rows that cannot be read were written by somebody else; they are no reason to refuse the rest.
+        self.0.extend(serde_json::from_str::<Observation>(body));
+        if self.0.len() >= PIECE {
+            std::mem::take(self).hand_over(take).await;
+        }
+    }
+
+    async fn hand_over(self, take: &mpsc::Sender<Vec<Observation>>) {
+        if !self.0.is_empty() {
+            // Whoever took them may have gone: then nobody misses them.
+            let _ = take.send(self.0).await;
+        }
+    }
 }
 
 /// Waits for calls that something has arrived. Calls may be lost: it looks by itself, too.

@@ -1,6 +1,6 @@
 //! Who leads: one row, held for a few seconds at a time by the clock of the database, never by ours. Its number, the
 //! epoch, goes up when it changes hands; a leader's writes ask for theirs, so that one who does not know yet that it
-//! leads no more changes nothing (ADR 0008).
+//! leads no more changes nothing (ADR 0009).
 
 use std::time::Duration;
 
@@ -103,22 +103,23 @@ impl Store {
     /// When the store cannot be written.
     pub async fn publish(&self, picture: &str) -> Result<(), StoreError> {
         let mut access = self.begin_leading().await?;
-        let publish = "update picture set epoch = $1, at = clock_timestamp(), body = $2";
+        let publish = "update picture set epoch = $1, body = $2,
+                       at = (extract(epoch from clock_timestamp()) * 1000000)::bigint";
         let published = sql!(access, query.execute, publish, self.epoch.unwrap_or_default(), picture);
         Self::end(access, published).await.map(|_| ())
     }
 
-    /// What the leader thought last, and how long ago; nothing when none has said anything yet.
+    /// What the leader thought last and when, in microseconds; nothing when it is what was known then already.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn published(&self) -> Result<Option<String>, StoreError> {
+    pub async fn published(&self, known: i64) -> Result<Option<(i64, String)>, StoreError> {
         if !self.is_shared() {
             return Ok(None);
         }
         let mut access = self.reading().await?;
-        let picture = "select body from picture where body <> ''";
-        sql!(access, query_scalar.fetch_optional, picture).map_err(|error| StoreError::reading(&error))
+        let picture = "select at, body from picture where at > $1";
+        sql!(access, query_as.fetch_optional, picture, known).map_err(|error| StoreError::reading(&error))
     }
 
     async fn of_lease<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

@@ -28,6 +28,10 @@ use super::{
 };
 use address::{options, shown};
 
+pub(super) fn check_address(url: &str) -> Result<(), StoreError> {
+    options(url).map(|_| ())
+}
+
 /// An address without credentials.
 pub(super) fn shown_address(url: &str) -> String {
     options(url).map_or_else(|_| "…".to_owned(), |options| shown(&options))

@@ -15,7 +15,7 @@ use sqlx::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{StoreError, error::in_system_words};
+use super::{StoreError, access::boxed, error::in_system_words};
 
 static TABLES: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -65,7 +65,7 @@ impl Sqlite {
             .pragma("wal_autocheckpoint", "4000")
             .disable_statement_logging();
         let mut writer = writing.connect().await.map_err(|error| StoreError::opening(path.clone(), &error))?;
-        TABLES.run(&mut writer).await.map_err(|error| of_migration(path.clone(), &error))?;
+        boxed(TABLES.run_direct(None, &mut writer, false)).await.map_err(|error| of_migration(path.clone(), &error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -78,7 +78,7 @@ impl Sqlite {
         let place = || PathBuf::from(":memory:");
         let options = SqliteConnectOptions::new().in_memory(true).disable_statement_logging();
         let mut writer = options.connect().await.map_err(|error| StoreError::opening(place(), &error))?;
-        TABLES.run(&mut writer).await.map_err(|error| of_migration(place(), &error))?;
+        boxed(TABLES.run_direct(None, &mut writer, false)).await.map_err(|error| of_migration(place(), &error))?;
         Ok(Self { writer: Mutex::new(writer), readers: None, _lock: None })
     }
 

@@ -94,6 +94,7 @@ impl Hurried {
             retry_every: Duration::from_millis(50),
             trim_every: Duration::from_secs(60),
             flush_within: Duration::from_secs(2),
+            lease: Duration::from_secs(3),
             patience: patience(),
             feeds: usoryou::feed::Pace {
                 every: Duration::from_millis(100),
@@ -103,6 +104,7 @@ impl Hurried {
         };
         let http = notify::http_client(&Trust::default()).unwrap();
         let hub = Hub {
+            name: "test".into(),
             plan: seen_plan,
             store: store.clone(),
             inbox: arriving,

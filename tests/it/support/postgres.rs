@@ -33,6 +33,14 @@ pub fn database() -> Option<String> {
     SHARED.get_or_init(|| Postgres::start(&[])).as_ref().map(Postgres::database)
 }
 
+/// Runs SQL by itself and gives what it says, without headings.
+pub fn ask(url: &str, sql: &str) -> String {
+    let mut psql = Command::new(programs().unwrap().join("psql"));
+    let asked = psql.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, url]).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+}
+
 impl Postgres {
     /// Starts a server with settings; nothing where Postgres is not installed.
     pub fn start(settings: &[&str]) -> Option<Self> {
@@ -56,14 +64,8 @@ impl Postgres {
         Some(server)
     }
 
-    /// Its data folder.
-    pub fn data(&self) -> PathBuf {
+    fn data(&self) -> PathBuf {
         self.folder.path().join("data")
-    }
-
-    /// Its port.
-    pub fn port(&self) -> u16 {
-        self.port
     }
 
     /// A new empty database: its address.
@@ -122,14 +124,6 @@ impl Postgres {
     /// Goes on after a pause.
     pub fn wake(&self) {
         signal("CONT", &self.processes());
-    }
-
-    /// Runs SQL and gives what it says, without headings.
-    pub fn ask(&self, url: &str, sql: &str) -> String {
-        let mut psql = Command::new(self.programs.join("psql"));
-        let asked = psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url]).output().unwrap();
-        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-        String::from_utf8_lossy(&asked.stdout).trim().to_owned()
     }
 
     fn processes(&self) -> Vec<u32> {

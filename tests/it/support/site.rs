@@ -107,9 +107,10 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
             habits: Habits::default(),
         },
         maintenance: Vec::new(),
-        keep: Keep { age: Duration::from_secs(86_400), bytes: 1 << 30 },
+        keep: Keep { age: Duration::from_secs(86_400), bytes: Some(1 << 30) },
         concurrency: 16,
         hubs: None,
         agents: Vec::new(),
+        store: None,
     }
 }
