@@ -120,9 +120,9 @@ impl Cell {
         Some(sample.is_down())
     }
 
-    /// The first samples teach how long it takes at once: until then nothing is slow.
+    /// The first samples teach how long it takes at once, whatever is told meanwhile: until then nothing is slow.
     pub(super) fn learn_pace_early(&mut self, sample: &Sample) {
-        if self.samples.len() <= WAIT && sample.outcome == Outcome::Up {
+        if self.pace.usual().is_none() && matches!(sample.outcome, Outcome::Up | Outcome::Degraded) {
             self.pace.learn(sample.duration);
         }
     }

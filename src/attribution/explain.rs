@@ -275,9 +275,11 @@ impl Inquiry<'_> {
         if begin > span.onset && (found.label.is_whole() || !was_whole) {
             rounds = rounds.max(self.patience());
         }
-        if matches!(found.label, Label::Path(..)) && covered.len() == 1 && looking.len() > 1 {
-            // One probe in one region has nobody to bear it out, and there are many of these: it takes a round more.
-            rounds = rounds.min(span.rounds - 1.0);
+        let of_a_part = covered.len() == 1 || subjects.len() < self.open.len();
+        if matches!(found.label, Label::Path(..)) && of_a_part && looking.len() > 1 {
+            // A part of a provider in one of several regions has nobody to bear it out, and there are many of these: it
+            // takes a round more.
+            rounds = (rounds * 0.8).min(span.rounds - 1.0);
         }
         if waiting && !settled {
             rounds = rounds.min(self.patience() - 1.0);
@@ -353,7 +355,8 @@ impl Inquiry<'_> {
         let mut rows = vec![];
         for cell in self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]).filter(of_it) {
             let soon = |at: i64| (-interval..=4 * interval).contains(&(since - at));
-            let changed = self.seen.regions[cell.region].changed.is_some_and(|changed| soon(changed.at));
+            let changed = self.seen.regions[cell.region].changed.filter(|changed| soon(changed.at));
+            let changed = changed.map(|changed| (since - changed.at).max(0) / interval);
             let samples = cell.since(begin).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
             // From far away the same delay is a smaller share: it is looked for in seconds there.
             let bad = |sample: &Sample| match added {
@@ -426,7 +429,7 @@ impl Inquiry<'_> {
             }
             Label::Credential(..) => Some(format!("All {all} looks are answered, and refused for their credential.")),
             Label::Quota(..) => Some(format!("All {all} looks are answered, and refused for their rate.")),
-            Label::Release => Some("It began right after another release of ours came to these regions.".to_owned()),
+            Label::Release(_) => Some("It began right after another release of ours came to these regions.".to_owned()),
             Label::Them(_) | Label::Path(..) => None,
         };
         let surroundings = self.seen.around(self.world, &case.subjects, &case.seen, self.now);

@@ -10,166 +10,243 @@ use crate::model::{Cause, PartyKind, Subject, Timestamp, Verdict};
 
 /// How long after a dependency has come back what stands on it may still be catching up.
 const CATCHING_UP: Duration = Duration::from_mins(1);
+/// How long what was told to share the fate of another goes on to do so after that has come back.
+const AFTERWARDS: Duration = Duration::from_mins(3);
+/// What has been well for so long while the other is still bad does not share its fate any more.
+const APART: Duration = Duration::from_mins(15);
 
-/// Whose fate was shared last, by subject: an explanation holds as long as both are bad.
-pub(super) type Shared = BTreeMap<Subject, Subject>;
+/// What is remembered of who stood or fell with whom, from one round to the next.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fates {
+    /// Whose fate a subject shares: an explanation holds as long as both are bad.
+    bonds: BTreeMap<Subject, Bond>,
+    /// When a subject was last bad enough to be told. A blip that nobody would be told of explains nothing afterwards.
+    troubled: BTreeMap<Subject, Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+struct Bond {
+    root: Subject,
+    /// How it was first said.
+    declared: bool,
+    /// When either was last bad.
+    root_bad: Timestamp,
+    bad: Timestamp,
+}
+
+impl Bond {
+    fn holds(&self, now: Timestamp) -> bool {
+        now - self.root_bad <= delta(AFTERWARDS) && now - self.bad <= delta(APART)
+    }
+}
+
+/// What explains a verdict.
+struct Root<'a> {
+    verdict: &'a Verdict,
+    declared: bool,
+}
 
 /// Explains those verdicts that another one explains.
 pub(super) fn share(
     world: &World,
     seen: &Seen,
     verdicts: &mut BTreeMap<Subject, Verdict>,
-    before: &mut Shared,
+    fates: &mut Fates,
     now: Timestamp,
 ) {
-    before.retain(|subject, _| verdicts.get(subject).is_some_and(|verdict| verdict.cause != Cause::Ok));
-    let explained: Vec<Verdict> = verdicts
-        .values()
-        .filter_map(|verdict| {
-            let known = before.get(&verdict.subject).and_then(|root| verdicts.get(root));
-            shared(world, seen, verdicts, verdict, now).or_else(|| still_shared(world, verdict, known?, now))
-        })
-        .collect();
-    for verdict in explained {
-        let told = |root: &&Subject| {
-            verdicts.get(root).is_some_and(|root| weight_of(root) + 1.0 / 3.0 >= f64::from(world.open_after))
-        };
-        if let Some(root) = verdict.because_of.as_ref().filter(told) {
-            before.insert(verdict.subject.clone(), root.clone());
+    fates.troubled.retain(|_, at| now - *at <= delta(AFTERWARDS));
+    for verdict in verdicts.values().filter(|verdict| is_told(world, verdict)) {
+        fates.troubled.insert(verdict.subject.clone(), now);
+    }
+    for (subject, bond) in &mut fates.bonds {
+        if verdicts.get(&bond.root).is_some_and(|root| root.is_bad() && root.has_evidence()) {
+            bond.root_bad = now;
         }
+        if verdicts.get(subject).is_some_and(Verdict::is_bad) {
+            bond.bad = now;
+        }
+    }
+    fates.bonds.retain(|_, bond| bond.holds(now));
+    let mut explained = vec![];
+    for verdict in verdicts.values() {
+        let fate = Fate { world, seen, verdicts, fates, verdict, now };
+        explained.extend(fate.shared());
+    }
+    for (verdict, bond) in explained {
+        fates.bonds.extend(bond.map(|bond| (verdict.subject.clone(), bond)));
         verdicts.insert(verdict.subject.clone(), verdict);
     }
 }
 
-/// What was explained by another stays so while that is bad, and for as long as it takes to catch up.
-fn still_shared(world: &World, verdict: &Verdict, root: &Verdict, now: Timestamp) -> Option<Verdict> {
-    let bad = root.is_bad() && root.has_evidence() && (!root.degraded || verdict.degraded);
-    let just_back = root.cause == Cause::Ok && root.onset.is_some_and(|back| back + CATCHING_UP * 3 >= now);
-    if !verdict.is_bad() || verdict.because_of.is_some() || !(bad || just_back) {
-        return None;
-    }
-    let mut explained = verdict.clone();
-    explained.cause = if world.kind(&root.subject.party) == PartyKind::Us { Cause::Us } else { Cause::Them };
-    explained.alternatives.retain(|cause| *cause != explained.cause);
-    let name = world.subject_name(&root.subject);
-    explained.evidence.insert(0, format!("It began with a fault of {name}."));
-    explained.because_of = Some(root.subject.clone());
-    Some(explained)
+/// The question whose fate one verdict's subject shares.
+struct Fate<'a> {
+    world: &'a World,
+    seen: &'a Seen,
+    verdicts: &'a BTreeMap<Subject, Verdict>,
+    fates: &'a Fates,
+    verdict: &'a Verdict,
+    now: Timestamp,
 }
 
-/// The verdict of a subject whose fault lies with something that it stands on, or that must wait for word of that.
-fn shared(
-    world: &World,
-    seen: &Seen,
-    verdicts: &BTreeMap<Subject, Verdict>,
-    verdict: &Verdict,
-    now: Timestamp,
-) -> Option<Verdict> {
-    if !matches!(verdict.cause, Cause::Us | Cause::Them | Cause::Unknown | Cause::Path) || !verdict.has_evidence() {
-        return None;
+impl<'a> Fate<'a> {
+    /// The verdict of a subject whose fault lies with something else, or that must wait for word of that; and a bond
+    /// when it is new and sure enough to be kept.
+    fn shared(&self) -> Option<(Verdict, Option<Bond>)> {
+        let verdict = self.verdict;
+        if !matches!(verdict.cause, Cause::Us | Cause::Them | Cause::Unknown | Cause::Path)
+            || !verdict.has_evidence()
+            || verdict.because_of.is_some()
+        {
+            return None;
+        }
+        let onset = verdict.onset?;
+        if let Some(told) = self.still_shared() {
+            return Some((told, None));
+        }
+        let below = self.below();
+        let guilty: Vec<&Verdict> = below.iter().filter(|other| self.explains(other, onset)).copied().collect();
+        let is_root = |one: &&&Verdict| {
+            let under = self.world.depends_on(&one.subject.party);
+            one.because_of.is_none() && !guilty.iter().any(|other| under.contains(&other.subject.party))
+        };
+        let heaviest = guilty.iter().filter(is_root).max_by(|one, other| weight_of(one).total_cmp(&weight_of(other)));
+        let declared = heaviest.or(guilty.first()).map(|verdict| Root { verdict, declared: true });
+        // What is known to matter goes first, unless it is only suspected and something else is beyond doubt.
+        let sure = |root: &Root<'_>| is_told(self.world, root.verdict);
+        let root = match declared {
+            Some(root) if sure(&root) => Some(root),
+            declared => self.coincident(onset).filter(|root| declared.is_none() || sure(root)).or(declared),
+        };
+        if let Some(root) = root {
+            let bond = (sure(&root) || !root.declared).then(|| Bond {
+                root: root.verdict.subject.clone(),
+                declared: root.declared,
+                root_bad: self.now,
+                bad: self.now,
+            });
+            return Some((self.explained(&root), bond));
+        }
+        self.pending(&below, onset).map(|waiting| (waiting, None))
     }
-    let onset = verdict.onset?;
-    let party = &verdict.subject.party;
-    let under = world.depends_on(party);
-    if under.is_empty() {
-        return coincident(world, seen, verdicts, verdict);
+
+    /// What was explained by another stays so while that is bad, and for as long as it takes to catch up.
+    fn still_shared(&self) -> Option<Verdict> {
+        let bond = self.fates.bonds.get(&self.verdict.subject)?;
+        let gone = Verdict::ok(bond.root.clone(), self.now);
+        let root = self.verdicts.get(&bond.root).unwrap_or(&gone);
+        if root.is_bad() && root.degraded && !self.verdict.degraded {
+            return None;
+        }
+        Some(self.explained(&Root { verdict: root, declared: bond.declared }))
     }
-    // Two parties that stand on each other cannot both be explained by the other.
-    let below: Vec<&Verdict> = verdicts
-        .values()
-        .filter(|other| under.contains(&other.subject.party))
-        .filter(|other| !world.depends_on(&other.subject.party).contains(party))
-        .collect();
-    let explains = |other: &&&Verdict| {
+
+    /// What it stands on. Two parties that stand on each other cannot both be explained by the other.
+    fn below(&self) -> Vec<&'a Verdict> {
+        let party = &self.verdict.subject.party;
+        let under = self.world.depends_on(party);
+        let below = self.verdicts.values().filter(|other| under.contains(&other.subject.party));
+        below.filter(|other| !self.world.depends_on(&other.subject.party).contains(party)).collect()
+    }
+
+    /// Whether something that it stands on explains it.
+    fn explains(&self, other: &Verdict, onset: Timestamp) -> bool {
         let guilty = matches!(other.cause, Cause::Them | Cause::Us | Cause::Unknown)
             // What only some regions cannot reach explains what fails from these.
-            || other.cause == Cause::Path && verdict.regions.iter().all(|region| other.regions.contains(region));
-        // Slowness below explains slowness, and not that nothing answers.
+            || other.cause == Cause::Path && self.verdict.regions.iter().all(|region| other.regions.contains(region));
         // What is only suspected, and began long after what it should explain or is a fainter suspicion, explains nothing.
-        let told = weight_of(other) + 1.0 / 3.0 >= f64::from(world.open_after);
-        let began = other.onset.is_none_or(|began| began <= onset + seen.patience(&other.subject));
+        let began = other.onset.is_none_or(|began| began <= onset + self.seen.patience(&other.subject));
         // What is looked at more rarely cannot weigh as much yet.
-        let so_far = other.onset.map_or(0.0, |began| rounds_of(now - began, seen.patience(&other.subject) / 4));
-        let heavy = weight_of(other) * 2.0 >= weight_of(verdict) || weight_of(other) >= 0.8 * so_far;
-        let before = told || began && heavy;
-        let failing = other.has_evidence() && guilty && before && (!other.degraded || verdict.degraded);
+        let interval = self.seen.patience(&other.subject) / 4;
+        let so_far = other.onset.map_or(0.0, |began| rounds_of(self.now - began, interval));
+        let heavy = weight_of(other) * 2.0 >= weight_of(self.verdict) || weight_of(other) >= 0.8 * so_far;
+        let before = is_told(self.world, other) || began && heavy;
+        // Slowness below explains slowness, and not that nothing answers.
+        let failing = other.has_evidence() && guilty && before && (!other.degraded || self.verdict.degraded);
         let just_back = other.cause == Cause::Ok
-            && !verdict.degraded
-            && other.onset.is_some_and(|back| back >= onset && back + CATCHING_UP >= now);
+            && !self.verdict.degraded
+            && self.fates.troubled.contains_key(&other.subject)
+            && other.onset.is_some_and(|back| back >= onset && back + CATCHING_UP >= self.now);
         failing || just_back
-    };
-    let guilty: Vec<&Verdict> = below.iter().filter(explains).copied().collect();
-    let is_root = |one: &&&Verdict| {
-        let under = world.depends_on(&one.subject.party);
-        one.because_of.is_none() && !guilty.iter().any(|other| under.contains(&other.subject.party))
-    };
-    let mut explained = verdict.clone();
-    let heaviest = guilty.iter().filter(is_root).max_by(|one, other| weight_of(one).total_cmp(&weight_of(other)));
-    if let Some(root) = heaviest.or(guilty.first()) {
-        let name = world.subject_name(&root.subject);
-        explained.cause = match root.cause {
-            Cause::Unknown | Cause::Path => root.cause,
-            _ if world.kind(&root.subject.party) == PartyKind::Us => Cause::Us,
+    }
+
+    /// What it stands on was last looked at before this began: as long as nobody has looked again, nothing more is known
+    /// than in the first bad round, so the verdict weighs no more than that.
+    fn pending(&self, below: &[&Verdict], onset: Timestamp) -> Option<Verdict> {
+        let older = |other: &&&Verdict| {
+            let newest = self.seen.newest_of(&other.subject);
+            other.has_evidence() && newest.is_some_and(|at| at < onset.timestamp_millis())
+        };
+        let pending = below.iter().find(older)?;
+        let mut waiting = self.verdict.clone();
+        waiting.weight = waiting.weight.map(|weight| weight.min(1.0));
+        let name = self.world.subject_name(&pending.subject);
+        waiting.evidence.push(format!("{name} has not been looked at since."));
+        if !waiting.alternatives.contains(&Cause::Them) && waiting.cause != Cause::Them {
+            waiting.alternatives.push(Cause::Them);
+        }
+        Some(waiting)
+    }
+
+    /// A service of ours that begins to fail together with a provider that it is not known to stand on: two faults that
+    /// have nothing to do with each other hardly begin in the same minute, and `depends_on` is easily left incomplete.
+    fn coincident(&self, onset: Timestamp) -> Option<Root<'a>> {
+        let verdict = self.verdict;
+        if self.world.kind(&verdict.subject.party) != PartyKind::Us
+            || !matches!(verdict.cause, Cause::Us | Cause::Unknown)
+        {
+            return None;
+        }
+        let together = |other: &&Verdict| {
+            let provider = self.world.kind(&other.subject.party) == PartyKind::Provider;
+            let round = self.seen.patience(&other.subject) / 4;
+            let soon = other.onset.is_some_and(|began| began <= onset + round && onset <= began + round * 3);
+            let heavy = weight_of(other) >= 1.5 && weight_of(other) >= weight_of(verdict) * 0.7;
+            provider && soon && heavy && other.cause == Cause::Them && (!other.degraded || verdict.degraded)
+        };
+        let of_it = self.verdicts.values().filter(together).filter(|one| one.because_of.is_none());
+        let verdict = of_it.max_by(|one, other| weight_of(one).total_cmp(&weight_of(other)))?;
+        Some(Root { verdict, declared: false })
+    }
+
+    fn explained(&self, root: &Root<'_>) -> Verdict {
+        let mut explained = self.verdict.clone();
+        let name = self.world.subject_name(&root.verdict.subject);
+        explained.cause = match root.verdict.cause {
+            Cause::Unknown | Cause::Path => root.verdict.cause,
+            _ if self.world.kind(&root.verdict.subject.party) == PartyKind::Us => Cause::Us,
             _ => Cause::Them,
         };
         explained.alternatives.retain(|cause| *cause != explained.cause);
-        explained.evidence.insert(
-            0,
-            match (root.is_bad(), root.degraded) {
-                (true, false) => format!("It stands on {name}, which is down."),
-                (true, true) => format!("It stands on {name}, which is slow."),
-                (false, _) => format!("It stands on {name}, which has only just come back."),
-            },
-        );
-        explained.because_of = Some(root.subject.clone());
-        return Some(explained);
+        if !root.declared {
+            explained.confidence = explained.confidence.min(0.75);
+            if !explained.alternatives.contains(&Cause::Us) {
+                explained.alternatives.insert(0, Cause::Us);
+            }
+        }
+        let evidence = match (root.declared, root.verdict.is_bad(), root.verdict.degraded) {
+            (false, ..) => format!("It began together with {name}, which its `depends_on` does not name."),
+            (true, true, false) => format!("It stands on {name}, which is down."),
+            (true, true, true) => format!("It stands on {name}, which is slow."),
+            (true, false, _) => format!("It stands on {name}, which has only just come back."),
+        };
+        explained.evidence.insert(0, evidence);
+        explained.because_of = Some(root.verdict.subject.clone());
+        explained
     }
-    // What it stands on was last looked at before this began: as long as nobody has looked again, nothing more is known
-    // than in the first bad round, so the verdict weighs no more than that.
-    let older = |other: &&&Verdict| {
-        other.has_evidence() && seen.newest_of(&other.subject).is_some_and(|at| at < onset.timestamp_millis())
-    };
-    let Some(pending) = below.iter().find(older) else { return coincident(world, seen, verdicts, verdict) };
-    explained.weight = explained.weight.map(|weight| weight.min(1.0));
-    explained.evidence.push(format!("{} has not been looked at since.", world.subject_name(&pending.subject)));
-    if !explained.alternatives.contains(&Cause::Them) && explained.cause != Cause::Them {
-        explained.alternatives.push(Cause::Them);
-    }
-    Some(explained)
-}
-
-/// A service of ours that begins to fail together with a provider that it is not known to stand on: two faults that have
-/// nothing to do with each other hardly begin in the same minute, and `depends_on` is easily left incomplete.
-fn coincident(world: &World, seen: &Seen, verdicts: &BTreeMap<Subject, Verdict>, verdict: &Verdict) -> Option<Verdict> {
-    let onset = verdict.onset?;
-    if world.kind(&verdict.subject.party) != PartyKind::Us || !matches!(verdict.cause, Cause::Us | Cause::Unknown) {
-        return None;
-    }
-    let together = |other: &&Verdict| {
-        let provider = world.kind(&other.subject.party) == PartyKind::Provider;
-        let round = seen.patience(&other.subject) / 4;
-        let soon = other.onset.is_some_and(|began| began <= onset + round && onset <= began + round * 3);
-        let heavy = weight_of(other) >= 1.5 && weight_of(other) >= weight_of(verdict) * 0.7;
-        provider && soon && heavy && other.cause == Cause::Them && (!other.degraded || verdict.degraded)
-    };
-    let of_it: Vec<&Verdict> = verdicts.values().filter(together).filter(|one| one.because_of.is_none()).collect();
-    let root = of_it.iter().max_by(|one, other| weight_of(one).total_cmp(&weight_of(other)))?;
-    let mut explained = verdict.clone();
-    explained.cause = Cause::Them;
-    explained.confidence = verdict.confidence.min(0.75);
-    explained.alternatives.retain(|cause| *cause != Cause::Them);
-    if !explained.alternatives.contains(&Cause::Us) {
-        explained.alternatives.insert(0, Cause::Us);
-    }
-    let name = world.subject_name(&root.subject);
-    explained.evidence.insert(0, format!("It began together with {name}, which its `depends_on` does not name."));
-    explained.because_of = Some(root.subject.clone());
-    Some(explained)
 }
 
 /// How many whole rounds there are in a time, one at least.
 fn rounds_of(time: TimeDelta, interval: TimeDelta) -> f64 {
     f64::from(i32::try_from(time.num_milliseconds() / interval.num_milliseconds().max(1)).unwrap_or(i32::MAX)).max(1.0)
+}
+
+fn delta(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
+}
+
+/// Whether there is enough evidence for a verdict to be told.
+fn is_told(world: &World, verdict: &Verdict) -> bool {
+    verdict.is_bad() && weight_of(verdict) + 1.0 / 3.0 >= f64::from(world.open_after)
 }
 
 /// Rounds' worth of evidence; what does not weigh its evidence has enough.

@@ -27,8 +27,8 @@ pub(super) enum Label {
     Credential(Vec<usize>, Vec<usize>),
     /// We ask too often, on these probes in these regions.
     Quota(Vec<usize>, Vec<usize>),
-    /// A release of ours that came to all that fails.
-    Release,
+    /// A release or a configuration of ours that came to all that fails.
+    Release(Scope),
 }
 
 impl Label {
@@ -45,7 +45,7 @@ impl Label {
             Self::Credential(probes, regions) | Self::Quota(probes, regions) => {
                 probes.contains(&probe) && regions.contains(&row.cell.region)
             }
-            Self::Release => row.changed,
+            Self::Release(scope) => row.changed.is_some() && within(scope),
         }
     }
 
@@ -63,7 +63,7 @@ impl Label {
         match self {
             Self::Credential(..) => Some(Reason::Credential),
             Self::Quota(..) => Some(Reason::Quota),
-            Self::Release => Some(Reason::Release),
+            Self::Release(_) => Some(Reason::Release),
             Self::Them(_) | Self::Path(..) => None,
         }
     }
@@ -79,8 +79,8 @@ pub(super) struct Row<'a> {
     counts: Vec<Count>,
     /// Evidence of a bad sample for each severity.
     evidence: [[f32; SEVERITIES.len()]; 2],
-    /// Whether it runs what has just come to its region.
-    changed: bool,
+    /// How much later than a release to its region this began, in rounds; nothing when it has nothing to do with one.
+    changed: Option<i64>,
     slow: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Row<'a> {
     pub(super) fn of(
         cell: &'a Cell,
         channel: Channel,
-        changed: bool,
+        changed: Option<i64>,
         samples: impl Iterator<Item = (i64, bool, Sample)>,
     ) -> Self {
         let mut counts = vec![];
@@ -200,7 +200,7 @@ impl Sort {
                 Self::Certificate
             }
             (_, Kind::NotServing) => Self::Server,
-            (_, Kind::StatusUnexpected) => Self::of_status(sample.http_status).unwrap_or(Self::Server),
+            (_, Kind::StatusUnexpected) => Self::of_status(sample.http_status).unwrap_or(Self::Unsaid),
             _ => Self::Nonsense,
         }
     }
@@ -224,7 +224,8 @@ impl Sort {
     const fn speaks_for(self, label: &Label) -> f32 {
         match (label, self) {
             (Label::Credential(..), Self::Credential) | (Label::Quota(..), Self::Quota) => 2.0,
-            (Label::Credential(..), Self::Question) | (Label::Release, Self::Question | Self::Nonsense) => 0.7,
+            (Label::Credential(..), Self::Question) | (Label::Release(_), Self::Nonsense | Self::Name) => 0.7,
+            (Label::Release(_), Self::Question) => 1.2,
             (Label::Credential(..) | Label::Quota(..), _) => -3.0,
             (_, Self::Credential) => -2.0,
             (_, Self::Quota) => -1.5,
@@ -232,7 +233,8 @@ impl Sort {
             (Label::Them(_), Self::Certificate) => 1.5,
             (Label::Path(..), Self::Server) => -0.7,
             (Label::Path(..), Self::Silence | Self::Network | Self::Name) => 0.3,
-            (Label::Release, Self::Server) => -1.0,
+            (Label::Release(_), Self::Server) => -1.0,
+            (Label::Them(_), Self::Question) => -0.7,
             _ => 0.0,
         }
     }
@@ -313,7 +315,7 @@ impl Question<'_> {
             Label::Them(_) if self.seen.index.parties[self.party].kind == PartyKind::Us => Cause::Us,
             Label::Them(_) => Cause::Them,
             Label::Path(..) => Cause::Path,
-            Label::Credential(..) | Label::Quota(..) | Label::Release => Cause::Probe,
+            Label::Credential(..) | Label::Quota(..) | Label::Release(_) => Cause::Probe,
         }
     }
 }
@@ -348,8 +350,12 @@ fn labels(question: &Question<'_>, rows: &[Row<'_>]) -> Vec<(Label, f32)> {
         }
     }
     labels.extend(refusals(rows));
-    if rows.iter().any(|row| row.changed) {
-        labels.push((Label::Release, -6.0));
+    if let Some(rounds) = rows.iter().filter_map(|row| row.changed).min() {
+        // What begins in the very round in which a release comes hardly does so by chance.
+        let prior = if rounds <= 1 { -4.5 } else { -5.5 };
+        labels.push((Label::Release(party), prior));
+        // A configuration breaks what was edited in it, which may be little.
+        labels.extend(question.open.iter().map(|subject| (Label::Release(Scope::Subject(*subject)), prior - 0.5)));
     }
     labels
 }

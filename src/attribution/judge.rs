@@ -28,7 +28,7 @@ pub struct Judge {
     memories: Vec<Memory>,
     confirmations: Confirmations,
     attention: Attention,
-    shared: fate::Shared,
+    fates: fate::Fates,
     /// What was last said of each party, and what it rested on.
     said: Vec<Said>,
 }
@@ -57,7 +57,7 @@ impl Judge {
             memories,
             confirmations: Confirmations::default(),
             attention: Attention::default(),
-            shared: BTreeMap::new(),
+            fates: fate::Fates::default(),
             said,
         }
     }
@@ -77,7 +77,7 @@ impl Judge {
         judge.seen.inherit(&self.seen);
         judge.confirmations = std::mem::take(&mut self.confirmations);
         judge.attention = self.attention;
-        judge.shared = std::mem::take(&mut self.shared);
+        judge.fates = std::mem::take(&mut self.fates);
         *self = judge;
     }
 
@@ -113,7 +113,7 @@ impl Judge {
                 verdicts.insert(verdict.subject.clone(), Verdict { at: now, ..verdict.clone() });
             }
         }
-        fate::share(&self.world, &self.seen, &mut verdicts, &mut self.shared, now);
+        fate::share(&self.world, &self.seen, &mut verdicts, &mut self.fates, now);
         let mut vantages: Vec<Verdict> =
             sights.into_iter().filter(|sight| sight.known).map(|sight| sight.verdict).collect();
         vantages.sort_by(|one, other| one.subject.cmp(&other.subject));

@@ -125,16 +125,16 @@ impl Pace {
         self.learned >= Self::ENOUGH && x - self.middle > (3.0 * self.spread).clamp(SLOW, MUCH)
     }
 
-    /// Whether it takes hardly longer than it usually does.
+    /// Whether it takes hardly longer than it usually does, as far as is known.
     pub(super) fn is_as_usual(&self, seconds: f32) -> bool {
-        self.usual().is_some_and(|usual| seconds < usual * 1.4)
+        self.usual().is_none_or(|usual| seconds < usual * 1.4)
     }
 
     /// Whether it takes about so many seconds more than usual; `None` where so little is lost in what is usual.
     pub(super) fn shows(&self, seconds: f32, added: f32) -> Option<bool> {
         let usual = self.usual()?;
         let wavers = usual * ((1.5 * self.spread).exp() - 1.0);
-        (added > wavers).then_some(seconds - usual > added / 2.0)
+        (added > 2.0 * wavers).then_some(seconds - usual > added / 2.0)
     }
 
     /// The usual, in seconds.
