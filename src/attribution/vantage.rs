@@ -268,6 +268,18 @@ fn second(units: &[&Unit]) -> Option<(f32, i64)> {
     Some((rounds, strengths.iter().map(|strength| strength.since).min()?))
 }
 
+/// The controls that fail, and what began to fail with them here and not elsewhere: what failed before, or fails in other
+/// regions too, says nothing about this one.
+fn witnesses<'a>(seen: &Seen, region: usize, units: &'a [Unit], now: i64) -> Vec<&'a Unit> {
+    let alone = seen.regions.iter().filter(|other| now - other.newest <= FORGOTTEN).count() == 1;
+    let interval = seen.parts[seen.regions[region].everything].interval;
+    let controls = units.iter().filter(|unit| unit.control).filter_map(|unit| unit.strength);
+    let first = controls.map(|strength| strength.since).min().unwrap_or(i64::MIN);
+    let began_with = |unit: &Unit| unit.strength.is_some_and(|strength| strength.since >= first - 2 * interval);
+    let bears = |unit: &&Unit| unit.strength.is_some() && (unit.control || (unit.local || alone) && began_with(unit));
+    units.iter().filter(bears).collect()
+}
+
 /// Everything that fails, fails at its name, with unrelated parties among it, and no name resolves.
 fn resolver_is_gone(seen: &Seen, region: usize, bad: &[&Unit], now: i64) -> Option<Fault> {
     let newest = || seen.cells_in(region).filter_map(|cell| seen.fresh(cell, now));
@@ -303,7 +315,7 @@ fn no_control_answers(seen: &Seen, region: usize, units: &[Unit], now: i64) -> O
     if bad_controls * 2 <= all_of(true) || bad == 0 || !enough {
         return None;
     }
-    let (rounds, since) = second(&units.iter().filter(|unit| unit.strength.is_some()).collect::<Vec<_>>())?;
+    let (rounds, since) = second(&witnesses(seen, region, units, now))?;
     let subjects: Vec<bool> = seen
         .accountable()
         .filter_map(|subject| seen.standing(subject, region, now))
@@ -386,6 +398,9 @@ fn loses_much(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fa
         return None;
     }
     let (rounds, since) = second(&bad)?;
+    // A control that missed one look while others are down says little.
+    let of_controls = bad.iter().filter(|unit| unit.control).filter_map(|unit| unit.strength).map(|s| s.rounds);
+    let rounds = rounds.min(of_controls.fold(0.0, f32::max) + 1.0);
     let Tally { up, all } = seen.controls(region, now);
     let evidence = vec![
         format!("{} of {} unrelated parties and controls began to fail together.", bad.len(), units.len()),
