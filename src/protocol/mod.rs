@@ -210,8 +210,12 @@ macro_rules! protocols {
                         return Ok(Self::$key(Box::new(<$module::$type as Protocol>::from_url(url)?)));
                     }
                 )+
-                let known: Vec<&str> = [$(<$module::$type as Protocol>::SCHEMES),+].concat();
-                Err(format!("cannot check `{}://`: known schemes are {}", url.scheme(), known.join(", ")))
+                Err(format!("cannot check `{}://`: known schemes are {}", url.scheme(), Self::schemes().join(", ")))
+            }
+
+            /// The schemes of the URLs that stand for a check.
+            pub fn schemes() -> Vec<&'static str> {
+                [$(<$module::$type as Protocol>::SCHEMES),+].concat()
             }
 
             /// The same check of another target.

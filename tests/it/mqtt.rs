@@ -381,8 +381,8 @@ fn addresses_of_the_command_line() {
     let is = |target: &str| Ok(target.to_owned());
     assert_eq!(read("mqtt://a.test"), is("mqtt://a.test:1883"));
     assert_eq!(read("mqtts://me:hidden@a.test/health/x"), is("mqtts://a.test:8883"));
-    assert_eq!(read("mqtt+ws://a.test"), is("ws://a.test/mqtt"));
-    assert_eq!(read("mqtt+wss://me:hidden@a.test:9443/path"), is("wss://a.test:9443/path"));
+    assert_eq!(read("mqtt+ws://a.test"), is("mqtt+ws://a.test/mqtt"));
+    assert_eq!(read("mqtt+wss://me:hidden@a.test:9443/path"), is("mqtt+wss://a.test:9443/path"));
     assert_eq!(read("mqtt://[::1]:1884"), is("mqtt://[::1]:1884"));
     assert!(read("mqtt://").is_err());
 }

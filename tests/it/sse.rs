@@ -12,6 +12,7 @@ use usoryou::{
 use crate::support::{
     fake::{self, Fake, answers, drip, reset, silence},
     looking::{Looked, TIMEOUT, check, here, look, net},
+    nginx::through_nginx,
 };
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n";
@@ -185,6 +186,22 @@ async fn a_held_one_goes_on_where_it_was_and_is_not_silent_for_long() {
     assert_eq!(hold.backoff().first, Duration::from_millis(700));
 }
 
+/// A proxy that passes on what comes, and one that waits until a page of it is there.
+#[tokio::test]
+async fn through_a_proxy_of_another_make() {
+    let fake = streams("event: put\ndata: {}\n\n").await;
+    let folder = tempfile::tempdir().unwrap();
+    for (buffering, looked) in [("off", "up"), ("on", "down first_byte timed_out")] {
+        let Some((nginx, port)) = through_nginx(folder.path(), fake.port, buffering) else { return };
+        let url = format!("http://127.0.0.1:{port}/events");
+        let waits = look(&net(&[]), json!({"sse": {"url": url, "expect_event": "put"}})).await;
+        assert_eq!(waits.words(), looked, "{buffering}: {}", waits.detail());
+        let page = json!({"sse": {"url": format!("http://127.0.0.1:{port}/page")}});
+        assert_eq!(look(&net(&[]), page).await.words(), "down first_byte body_unexpected");
+        drop(nginx);
+    }
+}
+
 #[tokio::test]
 async fn a_held_one_tells_an_end_in_order_from_a_reset() {
     for (in_order, kind) in [(true, Kind::ClosedEarly), (false, Kind::Reset)] {
@@ -210,7 +227,7 @@ async fn a_held_one_tells_an_end_in_order_from_a_reset() {
 fn the_schemes_of_the_command_line() {
     let url = |text: &str| CheckFile::from_url(&text.parse().unwrap()).unwrap();
     for (text, target) in
-        [("sse+https://a.test/x?y", "https://a.test/x"), ("sse+http://a.test:81/", "http://a.test:81/")]
+        [("sse+https://a.test/x?y", "sse+https://a.test/x"), ("sse+http://a.test:81/", "sse+http://a.test:81/")]
     {
         let file = url(text);
         assert_eq!(file.key(), "sse");

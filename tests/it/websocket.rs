@@ -15,7 +15,7 @@ use crate::support::{
     fake::{self, Fake, FullPort, answers, drip, reset, silence},
     frames::{close, frame, sends, switching, text, upgrade},
     looking::{Looked, TIMEOUT, check, here, look, net},
-    peer,
+    nginx::through_nginx,
     peers::{Started, free_port, python},
 };
 
@@ -325,7 +325,7 @@ async fn servers_of_another_make() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/websocket_server.py");
     let mut server = Started::new(Command::new(python).arg(script).arg(port.to_string()).arg("echo"), folder.path());
     server.wait_for("ready", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-    let through = through_nginx(folder.path(), port);
+    let through = through_nginx(folder.path(), port, "off");
     let ports = std::iter::once(port).chain(through.as_ref().map(|(_, port)| *port));
     let net = net(&[]);
     for port in ports {
@@ -361,32 +361,4 @@ async fn servers_of_another_make() {
         assert_eq!((&*looked.words(), looked.detail()), ("down upgrade status_unexpected", "answered 502"));
         drop(nginx);
     }
-}
-
-/// nginx as a proxy before a server.
-fn through_nginx(folder: &std::path::Path, to: u16) -> Option<(Started, u16)> {
-    let nginx = peer("nginx")?;
-    let port = free_port();
-    let conf = folder.join("nginx.conf");
-    let text = format!(
-        "daemon off; pid {folder}/nginx.pid; error_log stderr; worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-  access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
-  server {{
-    listen 127.0.0.1:{port};
-    location /page {{ default_type text/html; return 200 '<html></html>'; }}
-    location / {{
-      proxy_pass http://127.0.0.1:{to}; proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\"; proxy_buffering off;
-    }}
-  }}
-}}",
-        folder = folder.display()
-    );
-    std::fs::write(&conf, text).unwrap();
-    let mut nginx = Started::new(Command::new(nginx).arg("-p").arg(folder).arg("-c").arg(&conf), folder);
-    nginx.wait_for("listener", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-    Some((nginx, port))
 }

@@ -22,11 +22,12 @@ use crate::{
     metrics::{Format, Metrics, ProbeLabels},
     model::{Cause, Observation, Outcome, Sighting, Verdict},
     notify::words,
-    protocol::Span,
+    protocol::{CheckFile, Span},
 };
 
 /// What to look at and how to say it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = format!("URLs begin with one of: {}", CheckFile::schemes().join(", ")))]
 pub(super) struct Args {
     /// Probes of the configuration, or URLs; all probes when none is given
     #[arg(value_name = "PROBE or URL")]

@@ -131,6 +131,9 @@ fn changed(
 
 fn of_url(target: &str, overrides: &Overrides, timeout: Option<Span>, net: &Arc<Net>) -> Result<Probe, String> {
     let url = url::Url::parse(target).map_err(|error| format!("`{target}` is not a URL: {error}"))?;
+    if overrides.http_version.is_some() && !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("`{target}`: --http1.1, --http2 and --http3 are for http:// and https://"));
+    }
     let mut file = CheckFile::from_url(&url)?;
     file.apply(overrides);
     let check = file.build(net).map_err(|problem| format!("cannot check {target}: {}", problem.message))?;

@@ -179,7 +179,7 @@ impl Protocol for Mqtt {
                 url.set_path("/mqtt");
             }
             let call = Call::new(&url, file.ip, head::headers(&Default::default())?, &["mqtt"])?;
-            let shown = call.shown().to_owned();
+            let shown = format!("mqtt+{}", call.shown());
             (Way::Web(Box::new(call), secure), shown)
         } else {
             let host = file.url.host_str().unwrap_or_default();

@@ -81,7 +81,8 @@ impl Check for Sse {
     }
 
     fn target(&self) -> String {
-        self.order.shown()
+        // Another protocol goes by the bare URL.
+        format!("sse+{}", self.order.shown())
     }
 
     fn look<'a>(&'a self, attempt: &'a mut Attempt) -> Looking<'a> {

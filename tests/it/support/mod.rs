@@ -8,6 +8,7 @@ pub mod frames;
 pub mod hub;
 pub mod looking;
 pub mod nameserver;
+pub mod nginx;
 pub mod opened;
 pub mod pages;
 pub mod peers;
