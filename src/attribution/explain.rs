@@ -248,6 +248,10 @@ impl Inquiry<'_> {
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
         let subjects = found.label.subjects(seen, &rows);
+        if bad == 0 {
+            // What brought it up is not part of what is left.
+            return told.then_some(Answer::Over(subjects));
+        }
         let mut looking: Vec<usize> = rows
             .iter()
             .filter(|row| subjects.contains(&seen.index.probes[row.cell.probe].subject))

@@ -134,7 +134,9 @@ impl Pace {
     pub(super) fn shows(&self, seconds: f32, added: f32) -> Option<bool> {
         let usual = self.usual()?;
         let wavers = usual * ((1.5 * self.spread).exp() - 1.0);
-        (added > 2.0 * wavers).then_some(seconds - usual > added / 2.0)
+        // Not everything that adds to it elsewhere adds as much here.
+        let enough = (added * 0.35).max(wavers).min(added / 2.0);
+        (added > wavers).then_some(seconds - usual > enough)
     }
 
     /// The usual, in seconds.
