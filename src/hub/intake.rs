@@ -334,10 +334,7 @@ fn is_its_own(seen: &Observation, vantage: &Vantage, speaker: &Speaker<'_>) -> b
         let interval = (speaker.intervals)(&seen.probe).and_then(|one| i64::try_from(one.as_micros()).ok());
         interval.map(|interval| first_try(seen.scheduled_at.timestamp_micros(), seen.round, interval))
     };
-    let first_of = |of: &dyn Fn(u32) -> bool| {
-        // On the way it has lost what is less than a millisecond.
-        first().is_some_and(|first| (first..first + 3).chain(first.checked_sub(1)).any(of))
-    };
+    let first_of = |of: &dyn Fn(u32) -> bool| first().is_some_and(of);
     match seen.varied {
         None => {
             let of_turns = |first: u32| (1..=TURNS).any(|turns| (0..turns).any(|turn| own(first * turns + turn)));

@@ -34,6 +34,8 @@ const PLACES: u32 = 4000;
 /// same round, and what it saw then is another observation: where in the round they fall tells the two apart.
 #[must_use]
 pub fn first_try(at: i64, round: i64, interval: i64) -> u32 {
+    // No more of it than goes on the wire, so that whoever reads it there comes to the same.
+    let at = at.div_euclid(1000) * 1000;
     let into = at.saturating_sub(round.saturating_mul(interval)).clamp(0, interval);
     let place = i128::from(into) * i128::from(PLACES) / i128::from(interval.max(1));
     FIRST_TRIES + u32::try_from(place).unwrap_or(0)

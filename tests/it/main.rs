@@ -6,6 +6,7 @@
 mod support;
 
 mod ask;
+mod breaking;
 mod channels;
 mod chart;
 mod check;

@@ -1,57 +1,17 @@
 //! A region that no hub takes anything of, with real processes: one of its agents judges alone and tells people, and the hub that
 //! comes back goes on in the same messages.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener},
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-};
+use std::{net::SocketAddr, path::Path};
 
 use serde_json::Value;
 
 use crate::support::{
     program::{Program, eventually, usoryou, write},
     slack_api::SlackApi,
+    switched::Switched,
 };
 
 const TOKEN: &str = "eu-token";
-
-/// A provider that can be switched off: then it answers 503.
-struct Provider {
-    address: SocketAddr,
-    well: Arc<AtomicBool>,
-}
-
-impl Provider {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, well) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(true)));
-        let now = Arc::clone(&well);
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().map_while(Result::ok) {
-                let now = Arc::clone(&now);
-                std::thread::spawn(move || {
-                    let mut line = String::new();
-                    let mut reader = BufReader::new(stream.try_clone().unwrap());
-                    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                        line.clear();
-                    }
-                    let answer: &[u8] = if now.load(SeqCst) {
-                        b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
-                    } else {
-                        b"HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                    };
-                    let _ = stream.write_all(answer);
-                });
-            }
-        });
-        Self { address, well }
-    }
-}
 
 fn sha256(text: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
@@ -96,7 +56,7 @@ fn message(slack: &SlackApi, text: &str) -> Option<String> {
 
 #[test]
 fn a_region_without_a_hub_tells_people_and_the_hub_goes_on_in_the_same_messages() {
-    let (slack, provider) = (SlackApi::start(), Provider::start());
+    let (slack, provider) = (SlackApi::start(), Switched::start());
     let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
     let agents = format!("agents: [ {{ name: eu, region: eu, token_sha256: \"{}\" }} ]", sha256(TOKEN));
     write(folders[2].path(), "probes.yaml", &config(provider.address, &slack, &agents));
@@ -113,7 +73,7 @@ fn a_region_without_a_hub_tells_people_and_the_hub_goes_on_in_the_same_messages(
     });
     first.signal("KILL");
     first.ended();
-    provider.well.store(false, SeqCst);
+    provider.switch(false);
 
     slack.shows("word of the region by itself", |slack| {
         message(slack, "It's our own hub: none has taken anything of region eu").is_some()
@@ -135,7 +95,7 @@ fn a_region_without_a_hub_tells_people_and_the_hub_goes_on_in_the_same_messages(
             Err(format!("{body}\n{}\n{}\n{}", second.log(), nodes[0].log(), nodes[1].log()))
         }
     });
-    provider.well.store(true, SeqCst);
+    provider.switch(true);
     slack.shows("the end of both, by the hub", |slack| {
         slack.messages().iter().all(|message| message.text.contains("Over: ")) && !slack.messages().is_empty()
     });

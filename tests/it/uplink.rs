@@ -6,6 +6,7 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -281,4 +282,130 @@ fn a_hub_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
     assert_eq!(asked.load(SeqCst), 1);
     assert_eq!(agent.figure(&["usoryou_uplink_batches_total", "result=\"busy\""]), Some(1.0));
     assert!(agent.figure(&["usoryou_probe_runs_total", "outcome=\"up\""]).unwrap() > 0.0, "probing goes on");
+}
+
+/// A disk of its own in memory, gone with this; nothing where that is not permitted.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(at).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_full_disk_costs_what_it_says_and_stops_no_probe() {
+    let target = Answering::start();
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(_disk) = Disk::mount(&here.path().join("disk"), "256k") else { return };
+    write(there.path(), "probes.yaml", &hub_config(target.address, None));
+    let address = SocketAddr::from(([127, 0, 0, 1], crate::support::peers::free_port()));
+    write(here.path(), "probes.yaml", &agent_config(target.address, &[address], TOKEN, "path: disk/spool"));
+    let filler = here.path().join("disk/filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while file.write(&[0; 4096]).is_ok_and(|written| written > 0 && file.metadata().unwrap().len() < 200 << 10) {}
+    let agent = Program::start(here.path());
+    let sum = |texts: &[&str]| {
+        let (_, page) = agent.get("/metrics");
+        let wanted = page.lines().filter(|line| !line.starts_with('#') && texts.iter().all(|text| line.contains(text)));
+        wanted.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>()
+    };
+    eventually("full disk", || {
+        if sum(&["uplink_observations_dropped_total"]) >= 10.0 { Ok(()) } else { Err(agent.log()) }
+    });
+    let before = sum(&["probe_runs_total"]);
+    eventually("more runs", || if sum(&["probe_runs_total"]) > before + 10.0 { Ok(()) } else { Err(agent.log()) });
+    std::fs::remove_file(&filler).unwrap();
+    let hub = hub(there.path(), &address.to_string());
+    eventually("everything there that was not counted as dropped", || {
+        let (seen, dropped) = (sum(&["probe_runs_total"]), sum(&["uplink_observations_dropped_total"]));
+        let sent = sum(&["uplink_observations_sent_total"]);
+        // What is on its way at this moment is in neither.
+        if (seen - dropped - sent).abs() < 6.0 && sent > 10.0 {
+            Ok(())
+        } else {
+            Err(format!("{seen} seen, {dropped} dropped, {sent} sent\n{}", agent.log()))
+        }
+    });
+    let there: BTreeSet<String> = observations(&hub).iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(there.len(), observations(&hub).len());
+}
+
+/// A segment of a spool, as an agent writes it.
+fn segment(spool: &Path, number: usize, lines: &[String]) {
+    let mut bytes = Vec::new();
+    for line in lines {
+        let mut sum = flate2::Crc::new();
+        sum.update(line.as_bytes());
+        bytes.extend(u32::try_from(line.len()).unwrap().to_le_bytes());
+        bytes.extend(sum.sum().to_le_bytes());
+        bytes.extend(line.as_bytes());
+    }
+    std::fs::write(spool.join(format!("{number:016x}.spool")), bytes).unwrap();
+}
+
+#[test]
+fn an_hour_of_old_news_disturbs_neither_the_present_nor_the_verdict() {
+    let (slack, target) = (Slack::start(), Answering::start());
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let slowly = |config: String| config.replace("interval: 200ms, timeout: 150ms", "interval: 1s, timeout: 900ms");
+    write(there.path(), "probes.yaml", &slowly(hub_config(target.address, Some(&slack))));
+    let hub = hub(there.path(), "127.0.0.1:0");
+    ready(&hub);
+    // An hour in which the provider was down for a long while, up to five minutes ago.
+    let spool = here.path().join("usoryou-spool");
+    std::fs::create_dir_all(&spool).unwrap();
+    let now = chrono::Utc::now();
+    let vantage = usoryou::model::Vantage { region: "eu".into(), node: "n1".into() };
+    let mut old: Vec<String> = Vec::new();
+    for second in (10..3600).rev() {
+        for (probe, party) in [("rtdb", "firebase"), ("net", "internet")] {
+            let at = now - chrono::TimeDelta::seconds(second);
+            let id = usoryou::model::observation_id(probe, &vantage, at.timestamp(), 0);
+            let (outcome, failure) = match probe == "rtdb" && (300..2400).contains(&second) {
+                true => ("down", r#","failure":{"phase":"connect","kind":"refused","detail":""}"#),
+                false => ("up", ""),
+            };
+            old.push(format!(
+                r#"{{"id":"{id}","probe":"{probe}","party":"{party}","region":"eu","node":"n1","round":{},"outcome":"{outcome}","scheduled_at":"{}"{failure}}}"#,
+                at.timestamp(),
+                at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+            ));
+        }
+    }
+    for (number, lines) in old.chunks(500).enumerate() {
+        segment(&spool, number, lines);
+    }
+    write(here.path(), "probes.yaml", &slowly(agent_config(target.address, &[hub.address], TOKEN, "")));
+    let agent = Program::start(here.path());
+    let mut latest = Duration::ZERO;
+    eventually("empty spool", || {
+        let newest = observations(&hub).into_iter().next().unwrap_or_default();
+        let at = |field: &str| newest[field].as_str().and_then(|at| at.parse::<chrono::DateTime<chrono::Utc>>().ok());
+        if let (Some(due), Some(received)) = (at("scheduled_at"), at("received_at"))
+            && due > now
+        {
+            latest = latest.max((received - due).to_std().unwrap_or_default());
+        }
+        let left = agent.figure(&["usoryou_uplink_spool_observations"]).unwrap_or_default();
+        if left < 10.0 { Ok(()) } else { Err(format!("{left} left\n{}{}", agent.log(), hub.log())) }
+    });
+    let taken = hub.figure(&["usoryou_hub_agent_observations_total", "result=\"taken\""]).unwrap();
+    assert!(taken >= old.len() as f64, "{taken} of {}", old.len());
+    assert!(latest < Duration::from_secs(3), "what is seen now waited for {latest:?} behind the past");
+    sleep(Duration::from_secs(6));
+    let (_, verdicts) = hub.get("/api/v1/verdicts");
+    let verdicts: Vec<Value> = serde_json::from_str(&verdicts).unwrap();
+    let firebase = verdicts.iter().find(|one| one["subject"]["party"] == "firebase").unwrap();
+    assert_eq!(firebase["cause"], "ok", "{firebase}");
+    assert!(slack.messages().is_empty(), "nobody is told today of what was over before: {:#?}", slack.messages());
 }

@@ -20,6 +20,7 @@ pub mod receiver;
 pub mod site;
 pub mod slack;
 pub mod slack_api;
+pub mod switched;
 pub mod targets;
 
 pub use peers::peer;
