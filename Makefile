@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-sessions bench-sizing simulate clean
+.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-sessions bench-sizing simulate break clean
 
 CARGO ?= cargo
 
@@ -53,6 +53,12 @@ bench-alerting:
 # other work to do: chrt -f 50 make bench-delivery.
 bench-delivery:
 	$(CARGO) test --locked --test it -- --ignored --nocapture --exact mqtt::timing::delivery_times_are_true_to_a_millisecond
+
+# The fleet, broken at random for so long: TIME=10m SEED=7. As root it cuts namespaces; a shorter form is part of `make test`.
+TIME ?= 10m
+SEED ?=
+break:
+	USORYOU_PEERS=required TIME=$(TIME) SEED=$(SEED) $(CARGO) test --locked --test it -- --ignored --nocapture --exact breaking::a_long_time_of_faults_loses_and_invents_nothing
 
 # The figures of docs/SESSIONS.md: thousands of sessions held, asked, lost and back (8 minutes to build, 10 to run).
 bench-sessions:

@@ -206,11 +206,11 @@ async fn post(uplink: &Uplink, hubs: &Hubs, url: &Url, packed: Vec<u8>, mode: Mo
         }
         body.extend_from_slice(&piece);
     }
-    let told = || {
+    let why = || {
         let told = serde_json::from_slice::<serde_json::Value>(&body).ok();
-        let why = told.and_then(|told| told.get("error")?.as_str().map(str::to_owned));
-        format!("it answers {}{}", status.as_u16(), why.map(|why| format!(": {why}")).unwrap_or_default())
+        told.and_then(|told| told.get("error")?.as_str().map(str::to_owned))
     };
+    let told = || format!("it answers {}{}", status.as_u16(), why().map(|why| format!(": {why}")).unwrap_or_default());
     match (status, wish) {
         (StatusCode::OK, _) => {
             let senseless = |_| NotTaken::Failed("it answers what no hub answers".to_owned());
@@ -223,7 +223,10 @@ async fn post(uplink: &Uplink, hubs: &Hubs, url: &Url, packed: Vec<u8>, mode: Mo
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(seconds)) => {
             Err(NotTaken::Busy(Duration::from_secs(seconds).min(LONGEST_WISH)))
         }
-        (StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY, _) => {
+        // Only in a hub's own words: what stands before it may refuse what the hub would take.
+        (StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY, _)
+            if why().is_some() =>
+        {
             Err(NotTaken::Never(told()))
         }
         _ => Err(NotTaken::Failed(told())),

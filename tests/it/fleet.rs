@@ -3,15 +3,21 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::support::program::{Answering, Program, eventually, usoryou, write};
+use crate::support::{
+    certs::Authority,
+    peers::{Started, free_port, peer},
+    program::{Answering, Program, eventually, usoryou, write},
+};
 
 const TOKEN: &str = "eu-token";
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -152,4 +158,157 @@ fn a_region_on_another_release_is_shown() {
         said.ok_or_else(|| format!("{body}\n{}{}", one.log(), two.log()))
     });
     assert!(said.starts_with("Region eu runs another configuration on n"), "{said}");
+}
+
+/// Posts lines as an agent would.
+fn hand_in(hub: SocketAddr, headers: &str, lines: &[String]) {
+    let body = lines.join("\n");
+    let mut stream = TcpStream::connect(hub).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /api/v1/observations HTTP/1.0\r\nHost: {hub}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 200 "), "{answer}");
+}
+
+fn verdict(hub: &Program, region: &str) -> Result<Value, String> {
+    let (_, body) = hub.get("/api/v1/verdicts");
+    let verdicts: Vec<Value> = serde_json::from_str(&body).unwrap_or_default();
+    let of = |one: &&Value| one["subject"]["party"] == "usoryou" && one["subject"]["product"] == *region;
+    verdicts.iter().find(of).cloned().ok_or(body)
+}
+
+#[test]
+fn a_clock_that_is_off_is_known_and_told() {
+    let target = Answering::start();
+    let folder = tempfile::tempdir().unwrap();
+    let hub = hub(folder.path(), target.address);
+    eventually("judging hub", || if hub.get("/readyz").0 == 200 { Ok(()) } else { Err(hub.log()) });
+    let bad = eventually("a clock that is off", || {
+        let sent_at = (Utc::now() + chrono::TimeDelta::seconds(61)).to_rfc3339();
+        let headers = format!(
+            "Authorization: Bearer {TOKEN}\r\nusoryou-node: n1\r\nusoryou-sent-at: {sent_at}\r\nusoryou-clock: 61.2 0.5\r\n"
+        );
+        hand_in(hub.address, &headers, &[]);
+        let known = agents(&hub);
+        let offset = known["n1"]["clock_offset"].as_f64().unwrap();
+        assert!((60.0..62.0).contains(&offset), "{known:#?}");
+        // A claim that cannot be is not believed.
+        let headers = headers.replace("n1", "n2").replace("61.2", "-900");
+        hand_in(hub.address, &headers, &[]);
+        assert!((60.0..62.0).contains(&agents(&hub)["n2"]["clock_offset"].as_f64().unwrap()));
+        verdict(&hub, "eu").and_then(|one| if one["reason"] == "clock" { Ok(one) } else { Err(one.to_string()) })
+    });
+    let said = bad["evidence"].to_string();
+    assert!(said.contains("The clock of n1 is 61.2 s ahead of the hub's."), "{said}");
+    assert_eq!(hub.figure(&["usoryou_hub_agent_clock_offset_seconds", "node=\"n1\""]), Some(61.2));
+}
+
+#[test]
+fn a_release_that_breaks_a_region_is_named_from_what_its_agents_hand_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let parties = ["one", "two"];
+    let probes: String = parties
+        .iter()
+        .map(|party| format!("  - {{ name: {party}, party: {party}, check: {{ icmp: {{ host: 127.0.0.1 }} }} }}\n"))
+        .collect();
+    let tokens: String = ["eu", "us"]
+        .iter()
+        .map(|region| {
+            format!(
+                "    - {{ name: {region}, region: {region}, token_sha256: \"{}\" }}\n",
+                sha256(&format!("{region}-token"))
+            )
+        })
+        .collect();
+    let config = format!(
+        "defaults: {{ interval: 1s, timeout: 900ms }}\nparties: {{ one: {{ kind: provider }}, two: {{ kind: provider }} }}\nprobes:\n{probes}hub:\n  agents:\n{tokens}"
+    );
+    write(folder.path(), "probes.yaml", &config);
+    let mut command = usoryou(folder.path());
+    command.args(["hub", "--listen", "127.0.0.1:0"]);
+    let hub = Program::start_by(command);
+    eventually("judging hub", || if hub.get("/readyz").0 == 200 { Ok(()) } else { Err(hub.log()) });
+    let began = Utc::now();
+    let mut done = began - chrono::TimeDelta::seconds(100);
+    let verdict = eventually("a bad release", || {
+        // What two regions saw since the last time, second by second; the new build came to one of them at the beginning.
+        while done < Utc::now() {
+            for region in ["eu", "us"] {
+                let broken = region == "eu" && done > began - chrono::TimeDelta::seconds(6);
+                let (build, outcome) = if broken { ("2", "down") } else { ("1", "up") };
+                let failure = if broken { r#","failure":{"phase":"tls","kind":"tls_failed","detail":""}"# } else { "" };
+                let lines: Vec<String> = parties
+                    .iter()
+                    .map(|party| {
+                        let at = done.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+                        format!(
+                            r#"{{"probe":"{party}","party":"{party}","region":"{region}","node":"n1","round":{},"outcome":"{outcome}","scheduled_at":"{at}","build":"{build}"{failure}}}"#,
+                            done.timestamp()
+                        )
+                    })
+                    .collect();
+                let headers =
+                    format!("Authorization: Bearer {region}-token\r\nusoryou-node: n1\r\nusoryou-build: {build}\r\n");
+                hand_in(hub.address, &headers, &lines);
+            }
+            done += chrono::TimeDelta::seconds(1);
+        }
+        verdict(&hub, "eu").and_then(|one| if one["reason"] == "release" { Ok(one) } else { Err(one.to_string()) })
+    });
+    assert_eq!((&verdict["cause"], &verdict["regions"][0]), (&"probe".into(), &"eu".into()));
+    assert!(verdict["sentence"].as_str().unwrap().contains("region eu runs a bad release"), "{verdict}");
+    let (_, status) = hub.get("/api/v1/status");
+    assert!(status.contains("runs another build on n1"), "{status}");
+}
+
+#[test]
+fn an_agent_shows_its_own_certificate_where_one_is_asked_for() {
+    let Some(nginx) = peer("nginx") else { return };
+    let (target, authority) = (Answering::start(), Authority::new());
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let hub = hub(folders[0].path(), target.address);
+    let (front, port) = (folders[1].path(), free_port());
+    let (server, server_key) = authority.files(front, "localhost");
+    let conf = format!(
+        "pid {front}/pid; error_log stderr; events {{}}\nhttp {{ access_log off; client_body_temp_path {front}/body; proxy_temp_path {front}/proxy;\n\
+         fastcgi_temp_path {front}/f; uwsgi_temp_path {front}/u; scgi_temp_path {front}/s;\n\
+         server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_client_certificate {}; ssl_verify_client on;\n\
+         location / {{ proxy_pass http://{}; }} }} }}\n",
+        server.display(),
+        server_key.display(),
+        authority.file().display(),
+        hub.address,
+        front = front.display(),
+    );
+    write(front, "nginx.conf", &conf);
+    let mut command = Command::new(nginx);
+    command.args(["-g", "daemon off;", "-c"]).arg(front.join("nginx.conf")).arg("-p").arg(front);
+    let mut ends_tls = Started::new(&mut command, front);
+    ends_tls.wait_for("nginx", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let here = folders[2].path();
+    let (mine, my_key) = authority.files(here, "agent");
+    let hub_with = |tls: &str| {
+        let ca = authority.file();
+        let given = format!(
+            "  urls: [\"https://localhost:{port}\"]\n  token: {TOKEN}\n  tls: {{ ca_file: {}{tls} }}\n",
+            ca.display()
+        );
+        world(target.address, &given)
+    };
+    write(here, "probes.yaml", &hub_with(""));
+    let mut nobody = Program::start_with(here, &["--node", "n1"]);
+    nobody.logs("it answers 400");
+    drop(nobody);
+    let tls = format!(", client_cert_file: {}, client_key_file: {}", mine.display(), my_key.display());
+    write(here, "probes.yaml", &hub_with(&tls));
+    let agent = Program::start_with(here, &["--node", "n1"]);
+    eventually("observations sent", || match agent.figure(&["usoryou_uplink_observations_sent_total"]) {
+        Some(sent) if sent > 0.0 => Ok(()),
+        other => Err(format!("{other:?}: {}\n{}", agent.log(), ends_tls.log())),
+    });
 }
