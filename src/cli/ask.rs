@@ -70,9 +70,14 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         // An incident of then may have begun long before.
         let since = at.unwrap_or_else(chrono::Utc::now) - chrono::TimeDelta::days(30);
         let incidents: Vec<Incident> = asking::ask_json(hub, "incidents", &[("since", since.to_rfc3339())]).await?;
-        Ok::<_, Stopped>((told, incidents))
+        // A hub of an earlier version knows nothing of releases, and what was then nobody knows now.
+        let status: Option<serde_json::Value> = match at {
+            None => asking::ask_json(hub, "status", &[]).await.ok(),
+            Some(_) => None,
+        };
+        Ok::<_, Stopped>((told, incidents, releases(status.as_ref())))
     };
-    let (raw, incidents) = super::runtime()?.block_on(asking)?;
+    let (raw, incidents, releases) = super::runtime()?.block_on(asking)?;
     let told: Vec<Told> = raw.iter().filter_map(|one| serde_json::from_value(one.clone()).ok()).collect();
     if told.is_empty() {
         return Err(Stopped::Unknown(format!("the hub at {hub} has not judged anything yet")));
@@ -85,6 +90,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         Output::Human => {
             let paint = Paint::choose(common.color.on(&io::stdout()));
             write!(out, "{}", human(&asked, &of_asked, at, paint))?;
+            for release in &releases {
+                writeln!(out, "Note: {release}")?;
+            }
         }
         Output::Json => {
             let verdicts: Vec<&serde_json::Value> = raw
@@ -95,11 +103,21 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
                         .any(|asked| one.get("subject") == serde_json::to_value(&asked.verdict.subject).ok().as_ref())
                 })
                 .collect();
-            writeln!(out, "{:#}", json!({"at": at, "verdicts": verdicts, "incidents": of_asked}))?;
+            writeln!(
+                out,
+                "{:#}",
+                json!({"at": at, "verdicts": verdicts, "incidents": of_asked, "releases": releases})
+            )?;
         }
     }
     out.flush()?;
     Ok(exit(&asked))
+}
+
+/// What some agents run otherwise than most.
+fn releases(status: Option<&serde_json::Value>) -> Vec<String> {
+    let said = status.and_then(|status| status.get("releases")?.as_array());
+    said.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
 }
 
 fn exit(asked: &[&Told]) -> Exit {

@@ -53,12 +53,15 @@ pub struct Fleet {
     known: Arc<Mutex<Known>>,
 }
 
+/// A region and a node in it.
+type Place = (Arc<str>, Arc<str>);
+
 #[derive(Default)]
 struct Known {
     /// By region and node.
-    agents: BTreeMap<(Arc<str>, Arc<str>), Heard>,
+    agents: BTreeMap<Place, Heard>,
     /// Heard here, and not told to the others.
-    untold: BTreeSet<(Arc<str>, Arc<str>)>,
+    untold: BTreeSet<Place>,
     /// Who lives is not known for certain.
     unsettled: Option<Unsettled>,
     /// Why the others cannot be told.
@@ -215,7 +218,7 @@ impl Fleet {
         let (plan, life) = (self.plan.borrow().clone(), self.life());
         let known = self.known();
         let regions: BTreeSet<&Arc<str>> = known.agents.keys().map(|(region, _)| region).collect();
-        let mut runs: BTreeMap<(Arc<str>, Arc<str>), Vec<Arc<str>>> = BTreeMap::new();
+        let mut runs: BTreeMap<Place, Vec<Arc<str>>> = BTreeMap::new();
         for region in regions {
             let nodes = known.nodes(region, life, now);
             for probe in &plan.probes {
@@ -224,7 +227,7 @@ impl Fleet {
                 }
             }
         }
-        let view = |(place, heard): (&(Arc<str>, Arc<str>), &Heard)| AgentView {
+        let view = |(place, heard): (&Place, &Heard)| AgentView {
             heard: heard.clone(),
             lives: known.lives(heard, life, now),
             runs: runs.remove(place).unwrap_or_default(),
@@ -315,40 +318,8 @@ impl Known {
     }
 }
 
-fn key(heard: &Heard) -> (Arc<str>, Arc<str>) {
+fn key(heard: &Heard) -> Place {
     (Arc::clone(&heard.region), Arc::clone(&heard.node))
-}
-
-/// What some of the agents that live run otherwise than most, a sentence each.
-#[must_use]
-pub fn releases(agents: &[AgentView]) -> Vec<String> {
-    let living: Vec<&Heard> = agents.iter().filter(|agent| agent.lives).map(|agent| &agent.heard).collect();
-    let mut said = Vec::new();
-    for (what, of) in
-        [("build", (|heard| &heard.build) as fn(&Heard) -> &Arc<str>), ("configuration", |heard| &heard.config)]
-    {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for heard in living.iter().filter(|heard| !of(heard).is_empty()) {
-            *counts.entry(of(heard)).or_default() += 1;
-        }
-        let Some(most) = counts.iter().max_by_key(|(_, count)| **count).map(|(name, _)| *name) else { continue };
-        let mut others: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-        for heard in living.iter().filter(|heard| !of(heard).is_empty() && **of(heard) != *most) {
-            others.entry((&heard.region, of(heard))).or_default().push(&heard.node);
-        }
-        for ((region, other), nodes) in others {
-            let short = |name: &str| {
-                name.strip_prefix("sha256:").map_or(name, |hash| hash.get(..12).unwrap_or(hash)).to_owned()
-            };
-            said.push(format!(
-                "Region {region} runs another {what} on {}: {} where most run {}.",
-                nodes.join(", "),
-                short(other),
-                short(most)
-            ));
-        }
-    }
-    said
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who lives: while hubs are well, after one was started anew, and after they could not tell each other.
 
-use super::*;
+use super::{super::releases, *};
 
 const LIFE: Duration = Duration::from_secs(10);
 

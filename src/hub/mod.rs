@@ -7,6 +7,7 @@
 
 mod adopt;
 mod arriving;
+mod batch;
 mod course;
 mod feeds;
 mod fleet;
@@ -17,6 +18,7 @@ mod lead;
 mod noticing;
 mod ourselves;
 mod reign;
+mod releases;
 mod rounds;
 mod said;
 mod view;
@@ -30,10 +32,11 @@ use tokio::{
 };
 
 pub use course::{Alone, Course, Turn};
-pub use fleet::{AgentView, ClockOff, Fleet, releases};
+pub use fleet::{AgentView, ClockOff, Fleet};
 pub use intake::{Contact, Intake, NotTaken};
 pub use noticing::Noticing;
 pub use ourselves::Ourselves;
+pub use releases::releases;
 pub use view::{Lead, StoreHealth, View};
 pub use world::world;
 

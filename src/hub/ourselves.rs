@@ -40,10 +40,13 @@ pub struct Ourselves {
     regions: BTreeMap<Arc<str>, Heard>,
     store: Option<Standing>,
     /// Clocks that are off, by region and node, and since when that is known.
-    clocks: BTreeMap<(Arc<str>, Arc<str>), (f64, Timestamp)>,
+    clocks: Clocks,
     /// Since when no hub has taken anything of the region that this process judges alone.
     no_hub: Option<(Arc<str>, Timestamp)>,
 }
+
+/// Clocks that are off, by region and node: how far ahead, and since when that is known.
+type Clocks = BTreeMap<(Arc<str>, Arc<str>), (f64, Timestamp)>;
 
 /// What was heard of a region.
 #[derive(Debug)]
@@ -209,7 +212,7 @@ fn missing(region: &Arc<str>, heard: &Heard, reporting: usize, now: Timestamp) -
     }
 }
 
-fn clock_off(region: &Arc<str>, clocks: &BTreeMap<(Arc<str>, Arc<str>), (f64, Timestamp)>, now: Timestamp) -> Verdict {
+fn clock_off(region: &Arc<str>, clocks: &Clocks, now: Timestamp) -> Verdict {
     let here = || clocks.iter().filter(|((of, _), _)| of == region);
     let evidence = here().map(|((_, node), (ahead, _))| {
         let (by, way) = (ahead.abs(), if *ahead > 0.0 { "ahead of" } else { "behind" });

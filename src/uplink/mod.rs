@@ -11,6 +11,7 @@ mod line;
 mod record;
 mod send;
 mod spool;
+mod way;
 
 use std::{
     path::PathBuf,

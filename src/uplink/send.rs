@@ -1,12 +1,7 @@
-//! Sending: one batch at a time to the hub that answered last, and to the next when it does not. The newest batch and
-//! the oldest take turns, so that catching up never holds up what has just been seen. Owns when to try again.
+//! Sending: one batch at a time to the hub that is kept to. The newest batch and the oldest take turns, so that catching up never holds
+//! up what has just been seen. Owns what becomes of a batch; must not know which hub it is.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    io::Write as _,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 use reqwest::{StatusCode, header};
@@ -22,40 +17,17 @@ use super::{
     clock::Exchange,
     lock, note,
     spool::{Batch, Loss, Turn},
+    way::{LONGEST_PAUSE, LONGEST_PAUSE_ALONE, NotTaken, Way},
 };
 
 /// From one batch to the next while nothing else waits: what is seen meanwhile goes together.
 const PACE: Duration = Duration::from_millis(250);
-/// The first pause after a failure; each further one is twice as long …
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// … up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// … or this, while a whole region waits for the hubs to be back.
-const LONGEST_PAUSE_ALONE: Duration = Duration::from_secs(5);
 /// No hub makes us wait longer by asking for it.
 const LONGEST_WISH: Duration = Duration::from_mins(5);
 /// A disk that takes longer to forget a batch is not waited for.
 const DISK: Duration = Duration::from_secs(1);
 /// No answer of a hub is larger.
 const ANSWER: usize = 1 << 20;
-
-/// Why a batch was not taken.
-#[derive(Debug)]
-enum NotTaken {
-    /// The hub is well and wants us to wait.
-    Busy(Duration),
-    /// It cannot be reached, or answers what no hub answers.
-    Failed(String),
-    /// It is taken by no hub however often it is sent.
-    Never(String),
-}
-
-/// What is known of one hub.
-#[derive(Debug, Default)]
-struct Known {
-    failures: u32,
-    not_before: Option<Instant>,
-}
 
 /// Sends until told to stop; then what is left, as long as a hub takes it.
 pub(super) async fn send(
@@ -64,7 +36,7 @@ pub(super) async fn send(
     more: Arc<Notify>,
     stop: watch::Receiver<bool>,
 ) {
-    let mut way = Way { urls: Vec::new(), known: Vec::new(), current: 0, well: true, longest_pause: LONGEST_PAUSE };
+    let mut way = Way::default();
     let mut turn = Turn::Newest;
     let mut mode = uplink.line.mode();
     let mut heard: Option<Instant> = None;
@@ -117,7 +89,6 @@ pub(super) async fn send(
             }
             continue;
         };
-        turn = if turn == Turn::Newest { Turn::Oldest } else { Turn::Newest };
         let Some(url) = way.urls.get(at).cloned() else { continue };
         let began = Instant::now();
         let outcome = post(&uplink, &hubs, &url, packed, now_mode).await;
@@ -125,6 +96,8 @@ pub(super) async fn send(
         let result = conclude(&uplink, &batch, &outcome).await;
         uplink.metrics.uplink_batch(result);
         way.note(at, &outcome);
+        // A hub that comes back hears of the present first: the past alone would look like it.
+        turn = if outcome.is_ok() && turn == Turn::Newest { Turn::Oldest } else { Turn::Newest };
         uplink.show();
         if outcome.is_ok() && waiting <= 1 && !*stop.borrow() {
             tokio::select! {
@@ -267,111 +240,4 @@ async fn conclude(uplink: &Arc<Uplink>, batch: &Batch, outcome: &Result<Taken, N
     // A disk that hangs does not keep us from sending.
     let _ = timeout(DISK, forgotten).await;
     word
-}
-
-/// The hubs, and which of them is kept to.
-struct Way {
-    urls: Vec<Url>,
-    known: Vec<Known>,
-    current: usize,
-    /// The last attempt was answered by a hub.
-    well: bool,
-    longest_pause: Duration,
-}
-
-impl Way {
-    fn adopt(&mut self, urls: &[Url]) {
-        if self.urls != urls {
-            self.urls = urls.to_vec();
-            self.known = urls.iter().map(|_| Known::default()).collect();
-            // Agents of a fleet begin at different hubs.
-            self.current = usize::try_from(random() % urls.len().max(1) as u64).unwrap_or(0);
-        }
-    }
-
-    /// Tries failed hubs no later than after this pause.
-    fn hurry(&mut self, longest_pause: Duration) {
-        if longest_pause < self.longest_pause {
-            let latest = Instant::now() + longest_pause;
-            for known in self.known.iter_mut().filter(|known| known.failures > 0) {
-                known.not_before = known.not_before.map(|at| at.min(latest));
-            }
-        }
-        self.longest_pause = longest_pause;
-    }
-
-    /// The hub to ask now: the one kept to, or the next that need not be waited for; or until when to wait.
-    fn choose(&mut self, now: Instant) -> Result<usize, Instant> {
-        let count = self.known.len();
-        let free = |known: &Known| known.not_before.is_none_or(|at| at <= now);
-        let next =
-            (0..count).map(|step| (self.current + step) % count).find(|at| self.known.get(*at).is_some_and(free));
-        match next {
-            Some(at) => {
-                self.current = at;
-                Ok(at)
-            }
-            None => Err(self.known.iter().filter_map(|known| known.not_before).min().unwrap_or(now + FIRST_PAUSE)),
-        }
-    }
-
-    fn note(&mut self, at: usize, outcome: &Result<Taken, NotTaken>) {
-        let (Some(known), Some(url)) = (self.known.get_mut(at), self.urls.get(at)) else { return };
-        let name = url.host_str().unwrap_or_default();
-        match outcome {
-            Ok(_) | Err(NotTaken::Never(_)) => {
-                *known = Known::default();
-                if !std::mem::replace(&mut self.well, true) {
-                    tracing::info!("the hub {name} takes observations again");
-                }
-            }
-            Err(NotTaken::Busy(wait)) => known.not_before = Some(Instant::now() + jittered(*wait, 1.0)),
-            Err(NotTaken::Failed(why)) => {
-                let pause = FIRST_PAUSE.saturating_mul(1 << known.failures.min(10)).min(self.longest_pause);
-                known.failures = known.failures.saturating_add(1);
-                known.not_before = Some(Instant::now() + jittered(pause, 0.5));
-                if std::mem::replace(&mut self.well, false) {
-                    tracing::warn!("cannot hand observations to the hub {name}: {why}: they wait in the spool");
-                }
-            }
-        }
-    }
-}
-
-/// A pause from `least` of it to half as much again, so that a fleet does not come back all at once.
-fn jittered(pause: Duration, least: f64) -> Duration {
-    #[expect(clippy::cast_precision_loss, reason = "a random share need not be exact")]
-    let share = (random() >> 11) as f64 / (1u64 << 53) as f64;
-    pause.mul_f64(least + share / 2.0)
-}
-
-fn random() -> u64 {
-    RandomState::new().hash_one(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn one_hub_is_kept_to_until_it_fails_and_what_it_asks_for_is_honoured() {
-        let mut way = Way { urls: Vec::new(), known: Vec::new(), current: 0, well: true, longest_pause: LONGEST_PAUSE };
-        way.adopt(&["http://a.test/".parse().unwrap(), "http://b.test/".parse().unwrap()]);
-        way.current = 0;
-        let now = Instant::now();
-        assert_eq!(way.choose(now), Ok(0));
-        way.note(0, &Ok(Taken::default()));
-        assert_eq!(way.choose(now), Ok(0));
-        way.note(0, &Err(NotTaken::Failed("refused".to_owned())));
-        assert_eq!(way.choose(now), Ok(1));
-        way.note(1, &Err(NotTaken::Busy(Duration::from_secs(7))));
-        let until = way.choose(now).unwrap_err();
-        assert!((now + FIRST_PAUSE / 2..=now + FIRST_PAUSE).contains(&until), "the first hub is tried sooner");
-        for _ in 0..20 {
-            way.note(0, &Err(NotTaken::Failed("refused".to_owned())));
-        }
-        let until = way.choose(now).unwrap_err();
-        assert!(until >= now + Duration::from_secs(7), "no sooner than it asked for");
-        assert!(until <= now + LONGEST_PAUSE);
-    }
 }

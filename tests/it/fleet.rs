@@ -158,6 +158,10 @@ fn a_region_on_another_release_is_shown() {
         said.ok_or_else(|| format!("{body}\n{}{}", one.log(), two.log()))
     });
     assert!(said.starts_with("Region eu runs another configuration on n"), "{said}");
+    let mut ask = usoryou(folders[2].path());
+    let asked = ask.args(["ask", "firebase", "--hub", &format!("http://{}", hub.address)]).output().unwrap();
+    let asked = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(asked.contains(&format!("Note: {said}")), "{asked}");
 }
 
 /// Posts lines as an agent would.

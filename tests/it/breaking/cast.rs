@@ -19,6 +19,9 @@ pub const HUBS: [&str; 2] = ["hub1", "hub2"];
 /// What the spool of an agent, and what is kept of it, may take.
 const DISK: &str = "size=64m";
 
+/// How long everybody takes to answer.
+const PACE: Duration = Duration::from_millis(100);
+
 /// A process that is started again when it has died.
 pub struct Actor {
     pub name: String,
@@ -75,7 +78,7 @@ impl Cast {
         let database = postgres.database();
         let places = [&REGIONS[..], &HUBS[..]].concat();
         let network = Network::build(&places);
-        let (provider, others) = ([(); 2].map(|()| Switched::start()), [(); 3].map(|()| Switched::start()));
+        let (provider, others) = ([(); 2].map(|()| Switched::after(PACE)), [(); 3].map(|()| Switched::after(PACE)));
         let slack = SlackApi::start();
         let server = SocketAddr::from(([127, 0, 0, 1], postgres.port()));
         let hubs: Vec<SocketAddr> = HUBS.iter().map(|hub| (network.address(hub), free_port()).into()).collect();

@@ -79,6 +79,19 @@ impl Postgres {
         format!("postgres://usoryou@127.0.0.1:{}/{name}", self.port)
     }
 
+    /// Its port, on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs SQL and gives what it says, without headings.
+    pub fn ask(&self, url: &str, sql: &str) -> String {
+        let mut psql = Command::new(self.programs.join("psql"));
+        let asked = psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url]).output().unwrap();
+        assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+        String::from_utf8_lossy(&asked.stdout).trim().to_owned()
+    }
+
     /// Starts it again, with what it knew.
     pub fn go_on(&mut self) {
         let log = self.folder.path().join("log");

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 /// The server, for as long as the tests run.
@@ -18,6 +19,11 @@ pub struct Switched {
 impl Switched {
     /// Switched on.
     pub fn start() -> Self {
+        Self::after(Duration::ZERO)
+    }
+
+    /// Switched on, answering after a pause: what is as quick as loopback looks slow as soon as the machine has other work.
+    pub fn after(pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (address, well) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(true)));
         let now = Arc::clone(&well);
@@ -30,6 +36,7 @@ impl Switched {
                     while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
                         line.clear();
                     }
+                    std::thread::sleep(pause);
                     let answer: &[u8] = if now.load(SeqCst) {
                         b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
                     } else {
