@@ -14,6 +14,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::living::{Known, Place, Unsettled, key};
 use crate::{
     config::Plan,
     metrics::Metrics,
@@ -51,32 +52,6 @@ pub struct Fleet {
     plan: watch::Receiver<Arc<Plan>>,
     metrics: Arc<Metrics>,
     known: Arc<Mutex<Known>>,
-}
-
-/// A region and a node in it.
-type Place = (Arc<str>, Arc<str>);
-
-#[derive(Default)]
-struct Known {
-    /// By region and node.
-    agents: BTreeMap<Place, Heard>,
-    /// Heard here, and not told to the others.
-    untold: BTreeSet<Place>,
-    /// Who lives is not known for certain.
-    unsettled: Option<Unsettled>,
-    /// Why the others cannot be told.
-    failing: Option<String>,
-    /// When regions handed over what they had.
-    handed_over: BTreeMap<Arc<str>, Timestamp>,
-}
-
-#[derive(Clone, Copy)]
-struct Unsettled {
-    /// The last instant of which is known who lived.
-    known_until: Timestamp,
-    /// Who is heard after this is known again.
-    since: Timestamp,
-    until: Timestamp,
 }
 
 /// An agent as pages show it.
@@ -289,37 +264,6 @@ impl Fleet {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Known {
-    fn learn(&mut self, heard: Heard) {
-        let solo_at = self.agents.get(&key(&heard)).and_then(|known| known.solo_at);
-        match self.agents.get(&key(&heard)) {
-            Some(known) if known.at > heard.at => {}
-            _ => {
-                let heard = Heard { solo_at: heard.solo_at.max(solo_at), ..heard };
-                self.agents.insert(key(&heard), heard);
-            }
-        }
-    }
-
-    fn lives(&self, heard: &Heard, life: Duration, now: Timestamp) -> bool {
-        let life = chrono::TimeDelta::from_std(life).unwrap_or_default();
-        heard.at >= now - life
-            || self.unsettled.is_some_and(|unsettled| {
-                heard.at < unsettled.since && heard.at >= unsettled.known_until - life && now < unsettled.until
-            })
-    }
-
-    /// The nodes of a region that live, in the order of their names.
-    fn nodes(&self, region: &str, life: Duration, now: Timestamp) -> Vec<Arc<str>> {
-        let here = self.agents.values().filter(|heard| *heard.region == *region);
-        here.filter(|heard| self.lives(heard, life, now)).map(|heard| Arc::clone(&heard.node)).collect()
-    }
-}
-
-fn key(heard: &Heard) -> Place {
-    (Arc::clone(&heard.region), Arc::clone(&heard.node))
 }
 
 #[cfg(test)]

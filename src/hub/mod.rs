@@ -15,6 +15,7 @@ mod history;
 mod intake;
 mod keeper;
 mod lead;
+mod living;
 mod noticing;
 mod ourselves;
 mod reign;
