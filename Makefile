@@ -68,6 +68,10 @@ bench-sessions:
 bench-sizing: stage
 	./bench/sizing
 
+# What one hub over Postgres takes, stores and judges on one core (8 minutes to build, 1 to run).
+bench-hub:
+	$(CARGO) bench --locked --bench hub -- --seconds 60
+
 # The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
 WITH ?=
 simulate:

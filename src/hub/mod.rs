@@ -78,7 +78,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            judge_every: Duration::from_secs(1),
+            judge_every: Duration::from_millis(500),
             write_every: Duration::from_millis(200),
             retry_every: Duration::from_secs(1),
             trim_every: Duration::from_mins(5),
@@ -260,6 +260,7 @@ fn absorb(seen: &[Observation], rounds: &mut Rounds, metrics: &Metrics) {
     for seen in seen {
         rounds.absorb(seen, now);
     }
+    rounds.note_batch(seen);
     metrics.hub_absorbed(seen.len() as u64);
 }
 

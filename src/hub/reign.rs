@@ -74,7 +74,7 @@ async fn begin(ground: &Ground, rounds: &mut Rounds, keeper: &Arc<Keeper>, leadi
     ground.view.send_modify(|view| {
         view.remember(&stored);
         view.store.failing = None;
-        view.lead = leading.is_shared().then(|| Lead { ours: true, leader: None });
+        view.lead = leading.is_shared().then_some(Lead { ours: true, leader: None });
     });
     rounds.lead(Incidents::from_stored(stored));
     keeper.serve(Some(leading.clone()));

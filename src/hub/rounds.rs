@@ -21,6 +21,8 @@ pub(super) struct Rounds {
     fleet: Option<Fleet>,
     /// Where one region is judged alone.
     alone: Option<Alone>,
+    /// When what is not judged yet came to a hub, one instant for each batch.
+    fresh: Vec<Timestamp>,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
 }
@@ -29,7 +31,7 @@ impl Rounds {
     /// Nothing seen yet, and nothing known of incidents.
     pub(super) fn new(plan: &Arc<Plan>, pages: Pages, fleet: Option<Fleet>, alone: Option<Alone>) -> Self {
         let course = course(plan, alone.as_ref());
-        Self { course, pages, fleet, alone, silent_controls: BTreeSet::new() }
+        Self { course, pages, fleet, alone, fresh: Vec::new(), silent_controls: BTreeSet::new() }
     }
 
     /// Begins anew.
@@ -47,6 +49,7 @@ impl Rounds {
 
     /// Keeps up without a judgement of its own: another hub leads.
     pub(super) fn watch(&mut self, now: Timestamp) {
+        self.fresh.clear();
         self.course.watch(now);
     }
 
@@ -57,6 +60,11 @@ impl Rounds {
 
     pub(super) fn absorb(&mut self, seen: &Observation, now: Timestamp) {
         self.course.absorb(&Sighting::from(seen), now);
+    }
+
+    /// Notes when a batch came that was absorbed just now.
+    pub(super) fn note_batch(&mut self, seen: &[Observation]) {
+        self.fresh.extend(seen.iter().filter_map(|seen| seen.received_at).min());
     }
 
     pub(super) fn silence(&mut self, silences: Arc<Vec<Silence>>) {
@@ -103,6 +111,9 @@ impl Rounds {
             closed.for_each(|incident| view.close(incident));
         });
         metrics.hub_round(now, began.elapsed());
+        let ended = chrono::Utc::now();
+        let delays = self.fresh.drain(..).filter_map(|came| (ended - came).to_std().ok());
+        delays.for_each(|delay| metrics.hub_verdict_delay(delay));
     }
 
     /// The log says of each incident what people are told, also when there is no channel to tell them by.

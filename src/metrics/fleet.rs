@@ -51,11 +51,13 @@ pub(super) struct Hub {
     pub(super) rounds: Histogram,
     pub(super) last_round: Option<Timestamp>,
     pub(super) leading: Option<bool>,
+    pub(super) verdict_delay: Histogram,
 }
 
 impl Default for Hub {
     fn default() -> Self {
-        Self { observations: 0, queue: 0, rounds: histogram(&LATENCY), last_round: None, leading: None }
+        let (rounds, verdict_delay) = (histogram(&LATENCY), histogram(&LATENCY));
+        Self { observations: 0, queue: 0, rounds, last_round: None, leading: None, verdict_delay }
     }
 }
 
@@ -161,6 +163,11 @@ impl Metrics {
         let hub = fleet.hub.get_or_insert_default();
         hub.rounds.observe(took.as_secs_f64());
         hub.last_round = Some(at);
+    }
+
+    /// Notes how long a batch took from its arrival at a hub to the first judgement with it.
+    pub fn hub_verdict_delay(&self, took: Duration) {
+        lock(&self.fleet).hub.get_or_insert_default().verdict_delay.observe(took.as_secs_f64());
     }
 
     /// Whether this hub is the one that judges and tells.

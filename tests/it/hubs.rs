@@ -12,9 +12,11 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
+    certs,
     postgres::{self, Postgres},
     program::{Program, eventually, usoryou, write},
     slack::Slack,
+    way::Way,
 };
 
 const TOKENS: [(&str, &str); 2] = [("eu", "eu-agent-token"), ("us", "us-agent-token")];
@@ -252,4 +254,68 @@ fn a_hub_may_start_before_its_store() {
     server.go_on();
     eventually("return", || if leads(&hub) { Ok(()) } else { Err(hub.log()) });
     assert_eq!(round(hub.address, false).0, 200);
+}
+
+#[test]
+fn a_leader_whose_way_to_the_store_is_cut_is_followed_and_comes_back_as_one_of_the_others() {
+    let Some(url) = postgres::database() else { return };
+    let slack = Slack::start();
+    let server = url::Url::parse(&url).unwrap();
+    let way = Way::to(SocketAddr::from(([127, 0, 0, 1], server.port().unwrap())));
+    let (near, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut over_the_way = server;
+    over_the_way.set_port(Some(way.address.port())).unwrap();
+    write(far.path(), "probes.yaml", &config(Some(&slack), Some(over_the_way.as_str())));
+    write(near.path(), "probes.yaml", &config(Some(&slack), Some(&url)));
+    let leader = hub(far.path());
+    eventually("leader", || if leads(&leader) { Ok(()) } else { Err(leader.log()) });
+    let other = hub(near.path());
+    rounds_until(&other, true, "opening", || slack.messages().len() == 1);
+    way.cut(true);
+    let cut = Instant::now();
+    eventually("takeover", || if leads(&other) { Ok(()) } else { Err(other.log()) });
+    assert!(cut.elapsed() < Duration::from_secs(5), "{:?}", cut.elapsed());
+    assert_eq!(round(leader.address, true).0, 503);
+    assert_eq!(leader.get("/readyz").0, 503);
+    rounds_until(&other, false, "closing", || slack.messages().len() > 1);
+    way.cut(false);
+    eventually("return", || match leader.get("/readyz") {
+        (200, text) if text.contains(" leads, this hub takes") => Ok(()),
+        answer => Err(format!("{answer:?}\n{}", leader.log())),
+    });
+    assert_eq!(round(leader.address, false).0, 200);
+    sleep(Duration::from_secs(2));
+    assert_eq!(slack.messages().len(), 2, "{:#?}", slack.messages());
+}
+
+#[test]
+fn a_server_is_known_by_its_certificate_and_nobody_learns_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certs::Authority::new();
+    let (certificate, key) = authority.files(folder.path(), "localhost");
+    let Some(server) = Postgres::start(&[]) else { return };
+    server.show_certificate(&certificate, &key);
+    let plain = server.database();
+    postgres::ask(&plain, "create user agent password 'hunter2'; grant all on schema public to agent");
+    server.ask_for_passwords();
+    let port = url::Url::parse(&plain).unwrap().port().unwrap();
+    let database = plain.rsplit('/').next().unwrap().to_owned();
+    let open = |password: &str, host: &str, rest: &str| {
+        let url = format!("postgres://agent:{password}@{host}:{port}/{database}?sslmode=verify-full{rest}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let opened = runtime.block_on(usoryou::store::Store::open(&url)).map(|_| ());
+        opened.map_err(|error| error.to_string())
+    };
+    let trusted = format!("&sslrootcert={}", authority.file().display());
+    assert_eq!(open("hunter2", "localhost", &trusted), Ok(()));
+    for (what, refused) in [
+        ("a stranger's certificate", open("hunter2", "localhost", "")),
+        ("another name", open("hunter2", "127.0.0.1", &trusted)),
+        ("a wrong password", open("hunter3", "localhost", &trusted)),
+    ] {
+        let why = refused.unwrap_err();
+        assert!(why.starts_with("cannot use the store: Postgres at "), "{what}: {why}");
+        assert!(!why.contains("hunter"), "{what}: {why}");
+        crate::support::say(&format!("{what}: {why}"));
+    }
 }

@@ -99,6 +99,7 @@ fn exercised() -> Arc<Metrics> {
     metrics.hub_queue(2);
     metrics.hub_round(at(1_795_000_000), Duration::from_micros(700));
     metrics.hub_leading(true);
+    metrics.hub_verdict_delay(Duration::from_millis(300));
     metrics.store_size(4096);
     metrics.store_append_failed();
     metrics.store_dropped(1);

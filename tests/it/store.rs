@@ -532,7 +532,7 @@ async fn who_leads_no_more_changes_nothing() {
     assert!(!first.go_on_leading(length).await.unwrap());
     let open = incident("2026-11-04-party-1", IncidentState::Open, 100);
     let deposed = [
-        first.apply(std::slice::from_ref(&open), &[], &[letter("one", "j", "opened")]).await.map(|()| ()),
+        first.apply(std::slice::from_ref(&open), &[], &[letter("one", "j", "opened")]).await,
         first.claim("one", at(0)).await.map(|_| ()),
         first.handing_over(under_way.id).await,
         first.delivered(&under_way, &Delivered::Taken, at(0), at(0)).await,

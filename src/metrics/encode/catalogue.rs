@@ -218,6 +218,11 @@ fn judgement(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
         "Duration of a round of judging",
         [(Labels(Vec::new()), &hub.rounds)],
     )?;
+    page.histograms(
+        "hub_verdict_delay_seconds",
+        "From the arrival of a batch at any hub to the end of the first round of judging with it",
+        [(Labels(Vec::new()), &hub.verdict_delay)],
+    )?;
     let last_round = hub.last_round.map(unix);
     page.gauges(
         "hub_last_round_timestamp_seconds",

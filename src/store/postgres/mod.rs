@@ -114,6 +114,8 @@ impl Postgres {
     fn opening(&self, error: &sqlx::Error) -> StoreError {
         let why = format!("Postgres at {}: {}", self.shown, in_words(error));
         match error {
+            // A certificate that is not what it should be does not become so by waiting.
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => StoreError::Server { why },
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => StoreError::Unreachable { why },
             // Starting up, shutting down, or more connections than it allows.
             error if error::state(error).is_some_and(|state| state.starts_with("57P") || state == "53300") => {

@@ -22,6 +22,7 @@ pub mod slack;
 pub mod slack_api;
 pub mod switched;
 pub mod targets;
+pub mod way;
 
 pub use peers::peer;
 

@@ -1,7 +1,7 @@
 //! A real Postgres: made in a folder of its own, started as somebody who is not root, ended with the tests.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -119,6 +119,36 @@ impl Postgres {
             assert!(Instant::now() < until, "{}", read(&log));
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Speaks TLS from now on.
+    pub fn show_certificate(&self, certificate: &Path, key: &Path) {
+        for (file, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let place = self.data().join(name);
+            std::fs::copy(file, &place).unwrap();
+            std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            if let Some((user, group)) = somebody() {
+                std::os::unix::fs::chown(&place, Some(user), Some(group)).unwrap();
+            }
+        }
+        let settings = self.data().join("postgresql.conf");
+        std::fs::OpenOptions::new().append(true).open(settings).unwrap().write_all(b"\nssl = on\n").unwrap();
+        self.reload();
+    }
+
+    /// Lets nobody in without a password from now on.
+    pub fn ask_for_passwords(&self) {
+        std::fs::write(
+            self.data().join("pg_hba.conf"),
+            "host all all 0.0.0.0/0 scram-sha-256\nhost all all ::0/0 scram-sha-256\n",
+        )
+        .unwrap();
+        self.reload();
+    }
+
+    fn reload(&self) {
+        signal("HUP", &[self.child.as_ref().unwrap().id()]);
+        std::thread::sleep(Duration::from_millis(500));
     }
 
     /// Stops it as if its machine had died.
