@@ -9,12 +9,15 @@ use url::{Host, Url};
 use crate::store::StoreError;
 
 /// What every session of ours tells the server. A leader that is cut off must not hold its lease's row: the server ends a
-/// transaction that nobody goes on with, and a connection that does not answer.
-const SESSION: [(&str, &str); 4] = [
+/// transaction that nobody goes on with, and a connection that does not answer. And every question of ours has its index: a
+/// plan that was made while a day was empty must not read all of it when it is full.
+const SESSION: [(&str, &str); 6] = [
     ("idle_in_transaction_session_timeout", "2000"),
     ("tcp_user_timeout", "5000"),
     ("lock_timeout", "5000"),
     ("statement_timeout", "60000"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
 ];
 
 /// Ways to connect as an address says: over TLS with the server's name verified, unless it is on this machine or the
