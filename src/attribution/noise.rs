@@ -122,7 +122,8 @@ impl Pace {
     /// Whether so long is out of the usual.
     pub(super) fn is_slow(&self, seconds: f32) -> bool {
         let Some(x) = log(seconds) else { return false };
-        self.learned >= Self::ENOUGH && x - self.middle > (3.0 * self.spread).clamp(SLOW, MUCH)
+        let out_of_the_usual = x - self.middle > (3.0 * self.spread).clamp(SLOW, MUCH);
+        self.learned >= Self::ENOUGH && out_of_the_usual && seconds - self.middle.exp() > NOTICED
     }
 
     /// Whether it takes hardly longer than it usually does, as far as is known.
@@ -149,6 +150,9 @@ impl Pace {
 const SLOW: f32 = 0.588;
 /// `ln 3`: more than this is slow, however unsteady it was.
 const MUCH: f32 = 1.1;
+
+/// In seconds: whoever waits so little longer notices nothing, and a busy machine adds as much.
+const NOTICED: f32 = 0.01;
 
 fn log(seconds: f32) -> Option<f32> {
     (seconds > 0.0 && seconds.is_finite()).then(|| seconds.max(1e-4).ln())

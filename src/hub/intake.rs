@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::{Agent, Plan},
     metrics::Metrics,
-    model::{Handover, Heard, IncidentState, Observation, Subject, Timestamp},
+    model::{Handover, Heard, Observation, Subject, Timestamp},
     store::Store,
     uplink::Taken,
 };
@@ -207,11 +207,7 @@ impl Intake {
             noted.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))?;
         }
         self.fleet.hear(heard);
-        let open: Vec<Subject> = {
-            let view = self.view.borrow();
-            let told = view.incidents.iter().filter(|incident| incident.state != IncidentState::Suspected);
-            told.map(|incident| incident.subject.clone()).collect()
-        };
+        let open = self.view.borrow().told();
         let region = Some(self.fleet.region(&agent.region, open, contact.version.as_deref(), now));
         Ok(Taken { received_at: Some(now), answered_at: Some(chrono::Utc::now()), region, ..taken })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{FeedState, Incident, IncidentState, Timestamp, Verdict};
+use crate::model::{FeedState, Incident, IncidentState, Subject, Timestamp, Verdict};
 
 /// Closed incidents that stay in sight.
 const RECENT: usize = 50;
@@ -59,8 +59,47 @@ impl View {
         }
     }
 
+    /// What people know of, or need not know: an incident that nobody was told of is news when it becomes worse.
+    pub(super) fn told(&self) -> Vec<Subject> {
+        let known = |incident: &&Incident| {
+            incident.state != IncidentState::Suspected && (!incident.told.is_empty() || incident.muted)
+        };
+        self.incidents.iter().filter(known).map(|incident| incident.subject.clone()).collect()
+    }
+
     pub(super) fn close(&mut self, incident: Incident) {
         self.recent.push_front(incident);
         self.recent.truncate(RECENT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_was_told_of_is_still_to_be_told() {
+        let incident = |product: &str, state: &str, told: &[&str], muted: bool| -> Incident {
+            let verdict = Verdict::ok(
+                Subject { party: "a".into(), product: Some(product.into()) },
+                Timestamp::from_timestamp_nanos(0),
+            );
+            serde_json::from_value(serde_json::json!({
+                "id": product, "subject": verdict.subject, "state": state, "cause": "them", "onset": verdict.at,
+                "opened_at": verdict.at, "recovered_at": null, "closed_at": null, "bad_rounds": 3, "good_rounds": 0, "round": 1,
+                "verdict": verdict, "told": told, "muted": muted,
+            }))
+            .unwrap()
+        };
+        let incidents = vec![
+            incident("told", "open", &["team"], false),
+            incident("recovers", "recovering", &["team"], false),
+            incident("slow and not told", "open", &[], false),
+            incident("planned", "open", &[], true),
+            incident("suspected", "suspected", &[], false),
+        ];
+        let told = View { incidents, ..View::default() }.told();
+        let told: Vec<&str> = told.iter().filter_map(|subject| subject.product.as_deref()).collect();
+        assert_eq!(told, ["told", "recovers", "planned"]);
     }
 }
