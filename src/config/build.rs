@@ -71,6 +71,7 @@ impl Workshop<'_> {
             concurrency: file.concurrency.as_ref().map_or(512, |count| count.value as usize),
             agents: hubs::agents(file),
             store: hubs::store(file),
+            slack_signing_secret: hubs::slack_signing_secret(file),
         }
     }
 

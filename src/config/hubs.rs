@@ -22,6 +22,9 @@ use crate::{
     uplink::{HubTls, Hubs},
 };
 
+/// Whatever is shorter could be guessed, and signs nothing.
+const SIGNED_WITH: usize = 16;
+
 /// Hubs to report to, and agents that may report to this one.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,6 +37,8 @@ pub(super) struct HubFile {
     pub(super) tls: HubTlsFile,
     /// Where a hub keeps facts, incidents and unsent notifications (`sqlite:usoryou.db`); `--store` goes before it.
     pub(super) store: Option<At<Secret>>,
+    /// What Slack signs its questions with (`/usoryou firebase`): the app's signing secret. Without it nobody asks from there.
+    pub(super) slack_signing_secret: Option<At<Secret>>,
     /// What waits for the hubs.
     pub(super) spool: SpoolFile,
     /// When no hub has taken anything for so long, a region judges by itself and tells people (2m).
@@ -114,6 +119,22 @@ pub(super) fn hubs(file: &File, vantage: &Vantage, config: &Arc<str>) -> Option<
 /// Where the store is, as far as the file says.
 pub(super) fn store(file: &File) -> Option<Secret> {
     file.hub.store.as_ref().map(|store| store.value.clone()).filter(|store| !store.reveal().is_empty())
+}
+
+/// What Slack signs its questions with, as far as the file says.
+pub(super) fn slack_signing_secret(file: &File) -> Option<Secret> {
+    file.hub.slack_signing_secret.as_ref().map(|secret| secret.value.clone())
+}
+
+pub(super) fn questions_are_signed(facts: &Facts<'_>, faults: &mut Vec<Fault>) {
+    let Some(secret) = &facts.file.hub.slack_signing_secret else { return };
+    let text = secret.value.reveal();
+    if text.len() < SIGNED_WITH || !text.chars().all(|c| c.is_ascii_graphic()) {
+        faults.push(
+            Fault::error(facts.tree.place(secret.id), "this is no signing secret of a Slack app")
+                .help("it has 32 letters and digits, on the app's page under Basic Information"),
+        );
+    }
 }
 
 pub(super) fn stores_can_be_used(facts: &Facts<'_>, faults: &mut Vec<Fault>) {

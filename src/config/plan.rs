@@ -39,6 +39,8 @@ pub struct Plan {
     pub agents: Vec<Agent>,
     /// Where the store is, as far as the file says.
     pub store: Option<Secret>,
+    /// What Slack signs its questions with; without it nobody asks from there.
+    pub slack_signing_secret: Option<Secret>,
 }
 
 /// Who answers for a thing.

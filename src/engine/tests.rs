@@ -126,6 +126,7 @@ fn plan(probes: &[Arc<Probe>], concurrency: usize) -> Arc<Plan> {
         hubs: None,
         agents: Vec::new(),
         store: None,
+        slack_signing_secret: None,
     })
 }
 

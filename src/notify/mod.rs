@@ -3,6 +3,7 @@
 
 pub mod admission;
 mod alertmanager;
+pub mod asked;
 mod channel;
 pub mod clients;
 mod hears;
@@ -20,6 +21,7 @@ pub use hears::{Habits, Hears};
 pub use outbox::{Outbox, Patience, Roster};
 pub use plan::{Audience, Planned, joined, plan};
 pub use sample::sample;
+pub(crate) use slack::escaped as escaped_for_slack;
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{State, rejection::QueryRejection},
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -30,8 +30,12 @@ use crate::{
     store::{Store, StoreError},
 };
 
+/// What is below, for programs: a test compares the two.
+const DESCRIPTION: &str = include_str!("openapi.json");
+
 pub(super) fn routes() -> Router<Site> {
     Router::new()
+        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION)))
         .route("/status", get(status))
         .route("/probes", get(probes))
         .route("/verdicts", get(verdicts::show))

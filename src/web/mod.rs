@@ -9,6 +9,7 @@ mod page;
 mod probe;
 mod reload;
 mod report;
+mod slack;
 
 use std::{sync::Arc, time::Duration};
 
@@ -93,14 +94,19 @@ fn routes(state: WebState) -> Router {
         .route("/healthz", get(health::lives))
         .route("/readyz", get(health::ready))
         .route("/-/reload", post(reload::ask).put(reload::ask).layer(middleware::from_fn(not_from_elsewhere)))
+        .route("/slack/command", post(slack::answer))
         .nest("/api/v1", api::routes())
         .layer(middleware::from_fn(in_time))
         .route("/api/v1/reports", get(api::reports::show))
         .route("/probe", get(probe::run).layer(middleware::from_fn(not_from_elsewhere)))
-        .fallback(async || (StatusCode::NOT_FOUND, "no such page; / has the list\n"))
+        .fallback(no_such_page)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(no_guessing))
         .with_state(site)
+}
+
+async fn no_such_page() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "no such page; / has the list\n")
 }
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -36,7 +36,7 @@ type Rule = fn(&Facts<'_>, &mut Vec<Fault>);
 
 /// Every rule.
 pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
-    let of_what_is_there: [Rule; 15] = [
+    let of_what_is_there: [Rule; 16] = [
         names::names,
         names::probe_names_are_unique,
         references::parties_exist,
@@ -51,6 +51,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Vec<Fault> {
         crate::config::feeds::feeds_make_sense,
         crate::config::hubs::hubs_can_be_reached,
         crate::config::hubs::stores_can_be_used,
+        crate::config::hubs::questions_are_signed,
         crate::config::hubs::agents_are_told_apart,
     ];
     let of_what_is_not: [Rule; 3] =

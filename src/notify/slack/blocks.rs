@@ -47,7 +47,7 @@ fn packed(lines: &[String]) -> Vec<String> {
 }
 
 /// The three characters that Slack gives a meaning to; the rest may stand as it is.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     // An asterisk would end the bold of the headline.
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('*', "∗")
 }

@@ -6,6 +6,8 @@ mod said;
 mod seek;
 mod webhook;
 
+pub(crate) use blocks::escaped;
+
 use serde::Deserialize as _;
 
 use super::{

@@ -116,12 +116,27 @@ impl Answer {
 
 /// One request over a connection of its own, with HTTP/1.0 so that the body comes as it is; nothing when nobody listens.
 pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    exchange(address, method, path, headers, b"")
+}
+
+/// The answer to a `POST` of a body.
+pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
+    let length = body.len().to_string();
+    exchange(address, "POST", path, &[headers, &[("Content-Length", &length)]].concat(), body)
+}
+
+fn exchange(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n{headers}\r\n").ok()?;
+    // Whoever has seen enough may close before all is written.
+    let _ = stream.write_all(body);
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).ok()?;
+    let read = stream.read_to_end(&mut answer);
+    if body.is_empty() {
+        read.ok()?;
+    }
     let split = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&answer[..split]).to_ascii_lowercase();
     let status = head.split(' ').nth(1)?.parse().ok()?;

@@ -112,5 +112,6 @@ pub fn plan(probes: &[(&str, serde_json::Value)]) -> Plan {
         hubs: None,
         agents: Vec::new(),
         store: None,
+        slack_signing_secret: None,
     }
 }
