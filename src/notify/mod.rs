@@ -7,6 +7,8 @@ pub mod asked;
 mod channel;
 pub mod clients;
 mod hears;
+#[cfg(test)]
+mod letters_tests;
 mod line;
 mod outbox;
 mod pagerduty;

@@ -156,3 +156,11 @@ pub struct Overrides {
     /// `--http1.1`, `--http2`, `--http3`: the value of `version`.
     pub http_version: Option<&'static str>,
 }
+
+impl Overrides {
+    /// Applies what concerns the way there, whatever is spoken on it.
+    pub(super) fn change_way(&self, ip: &mut Ip, tls: &mut TlsFile) {
+        *ip = self.ip.unwrap_or(*ip);
+        tls.insecure |= self.insecure;
+    }
+}

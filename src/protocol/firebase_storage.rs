@@ -156,7 +156,6 @@ impl Protocol for FirebaseStorage {
     }
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
-        file.ip = overrides.ip.unwrap_or(file.ip);
-        file.tls.insecure |= overrides.insecure;
+        overrides.change_way(&mut file.ip, &mut file.tls);
     }
 }

@@ -119,7 +119,6 @@ impl Protocol for Tls {
     }
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
-        file.ip = overrides.ip.unwrap_or(file.ip);
-        file.tls.insecure |= overrides.insecure;
+        overrides.change_way(&mut file.ip, &mut file.tls);
     }
 }

@@ -97,8 +97,7 @@ impl Protocol for Http {
     }
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
-        file.ip = overrides.ip.unwrap_or(file.ip);
-        file.tls.insecure |= overrides.insecure;
+        overrides.change_way(&mut file.ip, &mut file.tls);
         head::replace(&mut file.headers, &overrides.headers);
         if !overrides.expect_status.is_empty() {
             file.expect.status = overrides.expect_status.iter().filter_map(|text| text.parse().ok()).collect();

@@ -95,7 +95,6 @@ impl Protocol for OAuth2 {
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
         let (ip, tls) = file.reach_mut();
-        *ip = overrides.ip.unwrap_or(*ip);
-        tls.insecure |= overrides.insecure;
+        overrides.change_way(ip, tls);
     }
 }

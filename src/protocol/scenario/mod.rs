@@ -155,13 +155,11 @@ impl Protocol for Scenario {
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
         for step in &mut file.steps {
-            step.http.ip = overrides.ip.unwrap_or(step.http.ip);
-            step.http.tls.insecure |= overrides.insecure;
+            overrides.change_way(&mut step.http.ip, &mut step.http.tls);
         }
         if let Some(grant) = &mut file.oauth2 {
             let (ip, tls) = grant.reach_mut();
-            *ip = overrides.ip.unwrap_or(*ip);
-            tls.insecure |= overrides.insecure;
+            overrides.change_way(ip, tls);
         }
     }
 }

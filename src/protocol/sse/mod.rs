@@ -274,8 +274,7 @@ impl Protocol for Sse {
     }
 
     fn apply(file: &mut Self::File, overrides: &Overrides) {
-        file.ip = overrides.ip.unwrap_or(file.ip);
-        file.tls.insecure |= overrides.insecure;
+        overrides.change_way(&mut file.ip, &mut file.tls);
         head::replace(&mut file.headers, &overrides.headers);
     }
 }
