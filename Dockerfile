@@ -19,7 +19,7 @@ CMD ["run"]
 
 # What scripts/image has put together.
 FROM base AS from-binary
-COPY root/ /
+COPY rootfs/ /
 COPY --chown=65532:65532 state/ /
 WORKDIR /var/lib/usoryou
 
@@ -31,6 +31,6 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target scripts/image stage /stage
 
 FROM base
-COPY --from=build /stage/root/ /
+COPY --from=build /stage/rootfs/ /
 COPY --from=build --chown=65532:65532 /stage/state/ /
 WORKDIR /var/lib/usoryou

@@ -72,7 +72,7 @@ fn image() -> Option<&'static Image> {
 fn build() -> Option<Image> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let staged = root.join("target/image");
-    if !staged.join("root/usoryou").is_file() {
+    if !staged.join("rootfs/usoryou").is_file() {
         let required = std::env::var("USORYOU_PEERS").as_deref() == Ok("required");
         assert!(!required, "{} is missing: make stage", staged.display());
         return None;
