@@ -122,6 +122,16 @@ impl Judge {
         vantages
     }
 
+    /// Comes to what it came to at an instant before, while what was stored is taken again. Nobody has listened then: that
+    /// nothing was heard is no news.
+    pub fn look_back(&mut self, then: Timestamp) {
+        if !self.is_calm(then) {
+            let attention = self.attention;
+            self.judge(then);
+            self.attention = attention;
+        }
+    }
+
     /// Whether nothing is suspicious: no part of the world has any evidence against it that is worth a look, and every
     /// region is heard of. While nobody is remembered as bad there is nothing to judge then.
     #[must_use]

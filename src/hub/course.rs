@@ -179,6 +179,19 @@ impl Course {
         self.judge.absorb(seen, now)
     }
 
+    /// Takes one observation of the time before, that was known then: the judge is to come to what it came to then, while
+    /// nobody was silent because nobody listened.
+    pub fn recall(&mut self, seen: &Sighting<'_>, known_at: Timestamp, now: Timestamp) {
+        self.noticing.absorb(seen);
+        self.ourselves.absorb(self.judge.world(), seen, now);
+        self.judge.absorb(seen, known_at);
+    }
+
+    /// Judges as it was judged at an instant before, without a consequence.
+    pub fn look_back(&mut self, then: Timestamp) {
+        self.judge.look_back(then);
+    }
+
     /// Takes note of how the store is: why it cannot be written to, when it cannot.
     pub fn note_store(&mut self, failing: Option<&str>, now: Timestamp) {
         self.ourselves.note_store(failing, now);

@@ -18,6 +18,7 @@ mod lead;
 mod living;
 mod noticing;
 mod ourselves;
+mod recall;
 mod reign;
 mod releases;
 mod rounds;
@@ -29,7 +30,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval},
 };
 
 pub use course::{Alone, Course, Turn};
@@ -47,7 +48,7 @@ use crate::{
     metrics::Metrics,
     model::{Incident, Observation},
     notify::Patience,
-    store::{Position, Store},
+    store::Store,
 };
 use keeper::Keeper;
 use lead::Leading;
@@ -132,7 +133,7 @@ pub async fn run(mut hub: Hub, stop: watch::Receiver<bool>) {
     let (adopt, adopted) = mpsc::channel(1);
     let pages = feeds::Pages::new(read, hurry);
     let mut rounds = Rounds::new(&hub.plan.borrow(), pages, hub.fleet.clone(), hub.alone.clone());
-    let Some(position) = recall(&hub, &mut rounds, &mut stopping).await else { return };
+    let Some(position) = recall::recall(&hub, &mut rounds, &mut stopping).await else { return };
     let keeper = Arc::new(Keeper::new(hub.store.clone(), hub.metrics.clone(), hub.pace));
     let (flush, flushing) = watch::channel(false);
     let writing = tokio::spawn({
@@ -270,41 +271,4 @@ fn take(batch: &mut Vec<Observation>, rounds: &mut Rounds, keeper: &Keeper, hub:
         absorb(batch, rounds, &hub.metrics);
     }
     keeper.keep(batch.drain(..));
-}
-
-/// Absorbs what the store knows of the time before; up to where that is.
-async fn recall(hub: &Hub, rounds: &mut Rounds, stop: &mut watch::Receiver<bool>) -> Option<Option<Position>> {
-    let mut said = false;
-    loop {
-        let from = crate::attribution::Judge::reaches_back_to(chrono::Utc::now());
-        let (tell, mut told) = mpsc::channel(2);
-        let absorbing = async {
-            while let Some(seen) = told.recv().await {
-                let now = chrono::Utc::now();
-                let seen: Vec<Observation> = seen;
-                seen.iter().for_each(|seen| rounds.absorb(seen, now));
-            }
-        };
-        let reading = async {
-            let position = hub.store.window(from, &tell).await;
-            drop(tell);
-            position
-        };
-        match tokio::join!(reading, absorbing).0 {
-            Ok(position) => return Some(position),
-            // Judging without knowing what was seen would take everything for new.
-            Err(error) => {
-                if !std::mem::replace(&mut said, true) {
-                    tracing::error!("{error}: nothing is judged until it can be");
-                }
-                hub.view.send_modify(|view| view.store.failing = Some(error.to_string()));
-                // What was read of it comes again.
-                rounds.forget(&hub.plan.borrow());
-            }
-        }
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return None,
-            () = sleep(hub.pace.retry_every) => {}
-        }
-    }
 }

@@ -96,7 +96,7 @@ impl Ourselves {
     /// Takes note of an observation.
     pub fn absorb(&mut self, world: &World, seen: &Sighting<'_>, now: Timestamp) {
         let Some(probe) = world.probes.get(seen.probe) else { return };
-        let at = if seen.scheduled_at + FRESH < now { seen.scheduled_at } else { now };
+        let at = if seen.scheduled_at < now - FRESH { seen.scheduled_at } else { now };
         if !self.regions.contains_key(seen.region) {
             let heard = Heard { last: at, interval: probe.interval, slots: Default::default() };
             self.regions.insert(seen.region.into(), heard);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 
-use super::{Alone, Course, Fleet, View, course::Turn, feeds::Pages, keeper::Keeper};
+use super::{Alone, Course, Fleet, View, course::Turn, feeds::Pages, keeper::Keeper, recall::Way};
 use crate::{
     config::Plan,
     incident::{Change, Incidents, News},
@@ -60,6 +60,11 @@ impl Rounds {
 
     pub(super) fn absorb(&mut self, seen: &Observation, now: Timestamp) {
         self.course.absorb(&Sighting::from(seen), now);
+    }
+
+    /// Absorbs what was known before this process was there.
+    pub(super) fn recall(&mut self, way: &mut Way, seen: &Observation) {
+        way.take(&Sighting::from(seen), &mut self.course, chrono::Utc::now());
     }
 
     /// Notes when a batch came that was absorbed just now.
