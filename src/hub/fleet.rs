@@ -128,7 +128,8 @@ impl Fleet {
         for heard in theirs {
             known.learn(heard);
         }
-        known.handed_over = handed_over.into_iter().map(|one| (one.region, one.at)).collect();
+        // Until its incidents are those of whoever judges, a handover may still be told of twice.
+        known.handed_over = handed_over.into_iter().filter(|one| one.taken).map(|one| (one.region, one.at)).collect();
         Ok(())
     }
 
@@ -166,12 +167,22 @@ impl Fleet {
         known.untold.insert(place);
     }
 
-    /// Notes agents that come back after their region had judged by itself, where every hub sees it.
+    /// Notes an agent that comes back after its region had judged by itself, and returns when every hub knows.
     ///
     /// # Errors
     /// When the store cannot take it.
-    pub async fn note_return(&self, heard: &Heard) -> Result<(), StoreError> {
-        self.store.heard(std::slice::from_ref(heard)).await
+    pub async fn note_return(&self, heard: Heard) -> Result<(), StoreError> {
+        self.store.heard(std::slice::from_ref(&heard)).await?;
+        let is_known = {
+            let known = self.known();
+            let mut of_region = known.agents.values().filter(|one| one.region == heard.region);
+            of_region.any(|one| one.solo_at.is_some_and(|back| back + HOLD > heard.at))
+        };
+        if !is_known && self.store.is_shared() {
+            sleep(SYNC_AT_LEAST * 3 / 2).await;
+        }
+        self.hear(heard);
+        Ok(())
     }
 
     /// What the agents of a region should know; in short when they know it already.

@@ -74,3 +74,27 @@ fn what_some_run_otherwise_is_said_of_them() {
     );
     assert!(releases(&all[..2]).is_empty());
 }
+
+#[tokio::test]
+async fn nothing_is_opened_until_what_a_region_told_is_taken_over() {
+    let net = crate::net::Net::system(vec![]).unwrap();
+    let text = "parties: { us: { kind: us } }\nprobes: [ { name: api, party: us, check: { tcp: { address: \"127.0.0.1:1\" } } } ]";
+    let read = crate::config::read_text(text, "probes.yaml".as_ref(), &|_| None, &net, &Default::default());
+    let plan = watch::channel(read.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan).1;
+    let store = Store::open("sqlite::memory:").await.unwrap();
+    let fleet = Fleet::new(store.clone(), plan, Metrics::new("0.1.0"));
+    assert!(!fleet.holds(at(0)));
+    fleet.note_return(Heard { solo_at: Some(at(0)), ..heard("eu", "n1", 0) }).await.unwrap();
+    assert!(fleet.holds(at(1)));
+    // That it waits in the store opens nothing: it could be told a second time.
+    store.hand_over("eu", &Default::default(), at(2)).await.unwrap();
+    fleet.sync(at(3), true).await.unwrap();
+    assert!(fleet.holds(at(3)));
+    let waiting = store.handovers(at(0)).await.unwrap();
+    store.handover_taken(waiting[0].id, at(4)).await.unwrap();
+    fleet.sync(at(4), true).await.unwrap();
+    assert!(!fleet.holds(at(4)));
+    // Another region comes back, and never hands over anything.
+    fleet.hear(Heard { solo_at: Some(at(5)), ..heard("us", "n1", 5) });
+    assert!(fleet.holds(at(24)) && !fleet.holds(at(25)));
+}

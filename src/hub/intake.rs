@@ -120,12 +120,15 @@ impl Intake {
         if self.judge.is_some() && self.view.borrow().at.is_none() {
             return Err(busy("this hub has not judged anything yet", 1));
         }
+        if contact.solo {
+            self.note_return(agent, contact, now).await?;
+        }
         if body.is_empty() {
             // Nobody should rely on a hub that could keep nothing.
             if let Some(failing) = self.fleet.failing() {
                 return Err(busy(&failing, 2));
             }
-            return self.answer(agent, contact, Taken::default(), now).await;
+            return Ok(self.answer(agent, contact, Taken::default(), now));
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return Err(busy("this hub takes other batches at the moment", 1));
@@ -167,7 +170,7 @@ impl Intake {
             room.send(new);
         }
         self.metrics.hub_handed(&agent.name, taken.taken, taken.duplicate, taken.refused_total);
-        self.answer(agent, contact, taken, now).await
+        Ok(self.answer(agent, contact, taken, now))
     }
 
     /// Takes the incidents of a region that judged by itself, for whoever judges.
@@ -188,28 +191,20 @@ impl Intake {
     }
 
     /// Hears the agent, and tells it what it should know.
-    async fn answer(&self, agent: &Agent, contact: &Contact, taken: Taken, now: Timestamp) -> Result<Taken, NotTaken> {
-        let Some(node) = &contact.node else { return Ok(taken) };
-        let heard = Heard {
-            agent: Arc::clone(&agent.name),
-            region: Arc::clone(&agent.region),
-            node: Arc::clone(node),
-            at: now,
-            build: Arc::clone(&contact.build),
-            config: Arc::clone(&contact.config),
-            clock_offset: clock_offset(contact, now),
-            round_trip: contact.clock.map(|(_, round_trip)| round_trip),
-            solo_at: contact.solo.then_some(now),
-        };
-        if contact.solo {
-            // Whoever judges must know of it before anything of the agent's comes there.
-            let noted = self.fleet.note_return(&heard).await;
-            noted.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))?;
-        }
+    fn answer(&self, agent: &Agent, contact: &Contact, taken: Taken, now: Timestamp) -> Taken {
+        let Some(heard) = heard(agent, contact, now) else { return taken };
         self.fleet.hear(heard);
         let open = self.view.borrow().told();
         let region = Some(self.fleet.region(&agent.region, open, contact.version.as_deref(), now));
-        Ok(Taken { received_at: Some(now), answered_at: Some(chrono::Utc::now()), region, ..taken })
+        Taken { received_at: Some(now), answered_at: Some(chrono::Utc::now()), region, ..taken }
+    }
+
+    /// Whoever judges must know that a region comes back that has judged by itself, before anything comes there that was
+    /// seen in it.
+    async fn note_return(&self, agent: &Agent, contact: &Contact, now: Timestamp) -> Result<(), NotTaken> {
+        let Some(heard) = heard(agent, contact, now) else { return Ok(()) };
+        let noted = self.fleet.note_return(heard).await;
+        noted.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))
     }
 
     /// Counts a batch that never got as far as its agent's name.
@@ -217,6 +212,21 @@ impl Intake {
         self.metrics.hub_turned_away(reason);
         why
     }
+}
+
+/// What is heard of an agent by its asking, where it says which node it is.
+fn heard(agent: &Agent, contact: &Contact, now: Timestamp) -> Option<Heard> {
+    Some(Heard {
+        agent: Arc::clone(&agent.name),
+        region: Arc::clone(&agent.region),
+        node: Arc::clone(contact.node.as_ref()?),
+        at: now,
+        build: Arc::clone(&contact.build),
+        config: Arc::clone(&contact.config),
+        clock_offset: clock_offset(contact, now),
+        round_trip: contact.clock.map(|(_, round_trip)| round_trip),
+        solo_at: contact.solo.then_some(now),
+    })
 }
 
 /// How far the agent's clock is ahead, as it says itself, as far as that can be: what was sent before it came cannot have been sent
