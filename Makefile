@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-sessions bench-sizing simulate break clean
+.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-hub bench-sessions bench-sizing simulate break clean
 
 CARGO ?= cargo
 

@@ -86,11 +86,13 @@ impl Cell {
             None if self.samples.len() == SAMPLES => return Err(Refused::TooOld),
             _ => {}
         }
-        let place = place.map_or(0, |place| place + 1);
-        self.samples.insert(place, sample);
-        if self.samples.len() > SAMPLES {
+        let mut place = place.map_or(0, |place| place + 1);
+        // Room is made first: one sample more than there is room for would double the room.
+        if self.samples.len() == SAMPLES {
             self.samples.pop_front();
+            place -= 1;
         }
+        self.samples.insert(place, sample);
         Ok(())
     }
 

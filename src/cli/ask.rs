@@ -15,15 +15,15 @@ use super::{
 };
 use crate::{
     model::{Cause, Incident, Timestamp, Verdict},
-    notify::asked::{Told, choose, facts, lasted},
+    notify::asked::{NOTHING_WRONG, Told, choose, facts, known, lasted},
 };
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The party by its key, its name or how they begin, and perhaps its product
+    /// The party by its key, its name or how they begin, and perhaps its product [default: all that is not well]
     #[arg(value_name = "PARTY[/PRODUCT]")]
-    subject: String,
+    subject: Option<String>,
     /// As of then: 2026-11-22T10:32:00Z, 10:32 (UTC, today), 15m ago
     #[arg(long, value_name = "TIME")]
     at: Option<Moment>,
@@ -72,7 +72,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     if told.is_empty() {
         return Err(Stopped::Unknown(format!("the hub at {hub} has not judged anything yet")));
     }
-    let wanted = choose(&told, &args.subject).map_err(Stopped::Usage)?;
+    let wanted = match &args.subject {
+        Some(subject) => choose(&told, subject).map_err(Stopped::Usage)?,
+        None => told.iter().filter(|one| one.verdict.is_bad()).map(|one| one.verdict.subject.clone()).collect(),
+    };
     let asked: Vec<&Told> = told.iter().filter(|one| wanted.contains(&one.verdict.subject)).collect();
     let of_asked = incidents.iter().filter(|one| wanted.contains(&one.subject) && lasted(one, at)).collect::<Vec<_>>();
     let mut out = io::stdout().lock();
@@ -80,6 +83,12 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         Output::Human => {
             let paint = Paint::choose(common.color.on(&io::stdout()));
             write!(out, "{}", human(&asked, &of_asked, at, paint))?;
+            if asked.is_empty() {
+                writeln!(out, "{}", paint.tint(Tint::Green, NOTHING_WRONG))?;
+            }
+            if args.subject.is_none() {
+                writeln!(out, "Ask about one of: {}.", known(&told))?;
+            }
             for release in &releases {
                 writeln!(out, "Note: {release}")?;
             }

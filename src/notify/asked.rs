@@ -8,6 +8,9 @@ use std::{
 
 use crate::model::{Incident, IncidentState, Subject, Timestamp, Verdict};
 
+/// The answer to whoever asks what is wrong, when nothing is.
+pub const NOTHING_WRONG: &str = "Nothing is known to be wrong.";
+
 /// A verdict with what people call its party, and its sentence.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Told {

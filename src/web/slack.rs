@@ -21,7 +21,7 @@ use crate::{
     hub::View,
     model::{Incident, Secret, Timestamp},
     notify::{
-        asked::{Told, choose, facts, known, lasted},
+        asked::{NOTHING_WRONG, Told, choose, facts, known, lasted},
         escaped_for_slack,
     },
 };
@@ -112,7 +112,7 @@ fn said(told: &[Told], incidents: &[Incident], asked: &str, judged_at: Option<Ti
     if asked.is_empty() || asked == "help" {
         lines.extend(told.iter().filter(|one| one.verdict.is_bad()).map(|one| one.sentence.clone()));
         if lines.is_empty() {
-            lines.push("Nothing is known to be wrong.".to_owned());
+            lines.push(NOTHING_WRONG.to_owned());
         }
         lines.push(format!("Ask about one of: {}.", known(told)));
     } else {

@@ -76,6 +76,12 @@ fn the_hub_is_asked_by_key_name_and_beginning() {
         assert_eq!(code, Some(2), "{unclear}: {text}");
         assert!(text.contains("firebase/auth, firebase/realtime-database"), "{unclear}: {text}");
     }
+    // Whoever has nobody in mind hears of all that is not well.
+    let (code, text) = told(&hub.run(&["ask"]));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("It's them: Fire & <Base> realtime-database is down since"), "{text}");
+    assert!(!text.contains("Storm is up"), "{text}");
+    assert!(text.ends_with("Ask about one of: firebase/auth, firebase/realtime-database, firestorm.\n"), "{text}");
     let json: Value = serde_json::from_slice(&hub.run(&["ask", "firebase", "--output", "json"]).stdout).unwrap();
     assert_eq!(json["verdicts"].as_array().unwrap().len(), 2);
     assert_eq!(json["incidents"][0]["subject"]["product"], "realtime-database");
