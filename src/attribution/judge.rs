@@ -132,6 +132,11 @@ impl Judge {
         }
     }
 
+    /// Takes note that nothing could be heard until now: nobody was silent.
+    pub fn hears_nothing(&mut self, now: Timestamp) {
+        self.attention.miss(now.timestamp_millis());
+    }
+
     /// Whether nothing is suspicious: no part of the world has any evidence against it that is worth a look, and every
     /// region is heard of. While nobody is remembered as bad there is nothing to judge then.
     #[must_use]

@@ -15,6 +15,8 @@ use crate::model::{Cause, Failure, Kind, PartyKind, Phase, Reason, Subject, Verd
 const SILENT: f32 = 210_000.0;
 /// With nobody else to be heard, silence is no news before this.
 const ALONE_SILENT: i64 = 70_000;
+/// So long may a region take to be heard again, after nobody could be.
+const COMES_BACK: i64 = 60_000;
 /// Whoever looks again after so long a time may have slept in between.
 const BREAK: i64 = 60_000;
 /// A vantage point that was silent for so long is no longer ours.
@@ -72,6 +74,11 @@ impl Default for Attention {
 }
 
 impl Attention {
+    /// Could not listen until now.
+    pub(super) fn miss(&mut self, now: i64) {
+        (self.since, self.last) = (now, now);
+    }
+
     /// Listens now.
     pub(super) fn pay(&mut self, now: i64) {
         let slept = now.saturating_sub(self.last).saturating_sub(BREAK).max(0);
@@ -95,7 +102,9 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, attention: Attention, now:
     // What nobody else is heard after is silence all the same, when somebody has listened for it all the while.
     let alone = seen.regions.iter().filter(|other| now - other.newest <= FORGOTTEN).count() == 1;
     let listened = now - attention.since.max(seen.regions[region].newest);
-    let remarkable = if alone { listened > (interval * 3).max(ALONE_SILENT) } else { behind > interval * 2 };
+    // Whoever could not be heard for a while comes back in its own time.
+    let back = now - attention.since > (interval * 2).max(COMES_BACK);
+    let remarkable = if alone { listened > (interval * 3).max(ALONE_SILENT) } else { behind > interval * 2 && back };
     if !fresh && silent_for > interval * 2 && remarkable {
         let late = now - seen.regions[region].heard <= interval * 2;
         #[expect(clippy::cast_precision_loss, reason = "shares of rounds")]

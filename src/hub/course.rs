@@ -194,7 +194,17 @@ impl Course {
 
     /// Takes note of how the store is: why it cannot be written to, when it cannot.
     pub fn note_store(&mut self, failing: Option<&str>, now: Timestamp) {
+        // What cannot be stored is not taken from agents.
+        if failing.is_some() {
+            self.hears_nothing(now);
+        }
         self.ourselves.note_store(failing, now);
+    }
+
+    /// Takes note that nothing could be heard until now, of anybody: nobody was silent.
+    pub fn hears_nothing(&mut self, now: Timestamp) {
+        self.judge.hears_nothing(now);
+        self.ourselves.hears_nothing(now);
     }
 
     /// Takes the silences that there are now in the place of those before.

@@ -39,6 +39,8 @@ const LATE_SLOTS: usize = 3;
 pub struct Ourselves {
     regions: BTreeMap<Arc<str>, Heard>,
     store: Option<Standing>,
+    /// Until when nothing could be taken from anybody.
+    deaf: Option<Timestamp>,
     /// Clocks that are off, by region and node, and since when that is known.
     clocks: Clocks,
     /// Since when no hub has taken anything of the region that this process judges alone.
@@ -124,6 +126,11 @@ impl Ourselves {
         }
     }
 
+    /// Takes note that nothing could be heard until now, of anybody.
+    pub fn hears_nothing(&mut self, now: Timestamp) {
+        self.deaf = Some(now);
+    }
+
     /// Takes note of the clocks that are off now.
     pub fn note_clocks(&mut self, off: &[ClockOff], now: Timestamp) {
         let mut before = std::mem::take(&mut self.clocks);
@@ -142,7 +149,8 @@ impl Ourselves {
     /// Adds what is wrong with us to what was judged, in the place of what was judged of the same region.
     pub fn judge(&mut self, verdicts: &mut Vec<Verdict>, now: Timestamp) {
         self.regions.retain(|_, heard| heard.last + EXPECTED_FOR > now);
-        let silent = |heard: &Heard| heard.last + MISSED_AFTER.max(heard.interval * 3) < now;
+        let heard_last = |heard: &Heard| self.deaf.map_or(heard.last, |deaf| deaf.max(heard.last));
+        let silent = |heard: &Heard| heard_last(heard) + MISSED_AFTER.max(heard.interval * 3) < now;
         let reporting = self.regions.values().filter(|heard| !silent(heard)).count();
         let mut ours = Vec::new();
         for (region, heard) in &self.regions {

@@ -46,7 +46,10 @@ pub(super) async fn recall(
             position
         };
         match tokio::join!(reading, absorbing).0 {
-            Ok(position) => return Some(position),
+            Ok(position) => {
+                rounds.listen();
+                return Some(position);
+            }
             // Judging without knowing what was seen would take everything for new.
             Err(error) => {
                 if !std::mem::replace(&mut said, true) {

@@ -67,6 +67,11 @@ impl Rounds {
         way.take(&Sighting::from(seen), &mut self.course, chrono::Utc::now());
     }
 
+    /// Begins to listen: whoever was not heard before may have spoken all the same.
+    pub(super) fn listen(&mut self) {
+        self.course.hears_nothing(chrono::Utc::now());
+    }
+
     /// Notes when a batch came that was absorbed just now.
     pub(super) fn note_batch(&mut self, seen: &[Observation]) {
         self.fresh.extend(seen.iter().filter_map(|seen| seen.received_at).min());
@@ -89,7 +94,10 @@ impl Rounds {
         let feeds = self.pages.read(self.course.plan(), now);
         metrics.status_feeds(&feeds);
         self.course.hear(feeds.clone());
-        self.course.note_store(keeper.health().failing.as_deref(), now);
+        let mut store = keeper.health();
+        // Whoever has nothing to write notices by this.
+        store.failing = store.failing.or_else(|| self.fleet.as_ref()?.failing());
+        self.course.note_store(store.failing.as_deref(), now);
         if let Some(fleet) = &self.fleet {
             self.course.note_clocks(&fleet.clocks_off(now), now);
             self.course.hold(fleet.holds(now));
@@ -109,7 +117,7 @@ impl Rounds {
             view.verdicts = verdicts;
             view.incidents = self.course.incidents().current().cloned().collect();
             view.feeds = feeds;
-            view.store = keeper.health();
+            view.store = store;
             if let Some(lead) = &mut view.lead {
                 lead.ours = true;
             }

@@ -81,7 +81,7 @@ struct Fault {
     regions: Option<Vec<Arc<str>>>,
     from: i64,
     until: i64,
-    /// `PHASE KIND`, `degraded`, `degraded PHASE KIND`, `inconclusive`, `late` or `silent`.
+    /// `PHASE KIND`, `degraded`, `degraded PHASE KIND`, `inconclusive`, `late`, `silent`, or `held`: all of it comes when it is over.
     is: String,
 }
 
@@ -168,8 +168,24 @@ impl Scenario {
         World { parties: parties.collect(), probes: probes.collect(), ..World::default() }
     }
 
-    /// What is seen at a second: each probe starts at its own second of the interval, each region a second later.
+    /// What comes at a second: what is seen then, and what was held back until then.
     fn seen(&self, second: i64) -> Vec<Observation> {
+        let holds = |fault: &&Fault| fault.is == "held";
+        let held = |seen: &Observation, second: i64| {
+            let here = |fault: &Fault| fault.regions.as_ref().is_none_or(|regions| regions.contains(&seen.region));
+            self.faults.iter().filter(holds).any(|fault| (fault.from..fault.until).contains(&second) && here(fault))
+        };
+        let mut seen = self.looks(second);
+        seen.retain(|one| !held(one, second));
+        for over in self.faults.iter().filter(holds).filter(|fault| fault.until == second) {
+            let here = |one: &Observation| over.regions.as_ref().is_none_or(|regions| regions.contains(&one.region));
+            seen.extend((over.from..over.until).flat_map(|then| self.looks(then)).filter(here));
+        }
+        seen
+    }
+
+    /// What is seen at a second: each probe starts at its own second of the interval, each region a second later.
+    fn looks(&self, second: i64) -> Vec<Observation> {
         let mut seen = vec![];
         for (start, (name, probe)) in self.probes.iter().enumerate() {
             for (shift, region) in self.regions.iter().enumerate() {
@@ -190,9 +206,8 @@ impl Scenario {
                 && fault.regions.as_ref().is_none_or(|regions| regions.contains(region))
         });
         let (outcome, failure) = match fault.map(|fault| &*fault.is) {
-            None => (Outcome::Up, None),
+            None | Some("late" | "held") => (Outcome::Up, None),
             Some("silent") => return None,
-            Some("late") => (Outcome::Up, None),
             Some("degraded") => (Outcome::Degraded, None),
             Some("inconclusive") => (Outcome::Inconclusive, Some(Failure::new(Phase::Connect, Kind::Starved, ""))),
             Some(what) => {
@@ -265,6 +280,10 @@ impl Scenario {
             let mut verdicts = judge.judge(now);
             let store_fails = self.store_fails.as_ref().filter(|fails| (fails.from..fails.until).contains(&second));
             ourselves.note_store(store_fails.map(|fails| &*fails.why), now);
+            if store_fails.is_some() {
+                judge.hears_nothing(now);
+                ourselves.hears_nothing(now);
+            }
             ourselves.judge(&mut verdicts, now);
             let step = incident::step(&incidents, &verdicts, Policy { open_after: 3, close_after: 5 }, now);
             incidents = step.incidents;
