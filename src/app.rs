@@ -165,6 +165,7 @@ pub async fn run(options: Options) -> Result<(), Stopped> {
             let _ = task.await;
         }
         let _ = web.await;
+        net.kept.settled().await;
     };
     tokio::select! {
         () = stopping => {}

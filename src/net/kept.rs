@@ -1,6 +1,6 @@
 //! What outlives a check: things that several checks share as long as one of them is there (also over a reload, which
-//! builds the new ones before it lets go of the old), and the folder for what must outlive the process. Must not know
-//! what is kept.
+//! builds the new ones before it lets go of the old), the folder for what must outlive the process, and what is under way
+//! that must not be cut off. Must not know what is kept.
 
 use std::{
     any::{Any, TypeId},
@@ -10,6 +10,8 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
+use tokio::sync::watch;
+
 type Shared = HashMap<(TypeId, String), Weak<dyn Any + Send + Sync>>;
 
 /// What outlives a check.
@@ -17,6 +19,16 @@ type Shared = HashMap<(TypeId, String), Weak<dyn Any + Send + Sync>>;
 pub struct Kept {
     shared: Arc<Mutex<Shared>>,
     folder: Arc<OnceLock<PathBuf>>,
+    errands: Arc<watch::Sender<usize>>,
+}
+
+/// Something under way that must not be cut off, such as a question whose answer comes only once.
+pub struct Errand(Arc<watch::Sender<usize>>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.send_modify(|under_way| *under_way -= 1);
+    }
 }
 
 impl Kept {
@@ -47,6 +59,19 @@ impl Kept {
     pub fn folder(&self) -> &Path {
         self.folder.get().map_or(Path::new(""), |folder| folder)
     }
+
+    /// Begins something that must not be cut off, until what comes back is dropped.
+    #[must_use]
+    pub fn errand(&self) -> Errand {
+        self.errands.send_modify(|under_way| *under_way += 1);
+        Errand(Arc::clone(&self.errands))
+    }
+
+    /// Waits until nothing is under way that must not be cut off: whoever ends the process waits for this.
+    pub async fn settled(&self) {
+        // It fails only when nobody is left to begin anything.
+        let _ = self.errands.subscribe().wait_for(|under_way| *under_way == 0).await;
+    }
 }
 
 impl fmt::Debug for Kept {
@@ -68,5 +93,18 @@ mod tests {
         assert_eq!(*kept.shared("b", || 3_u32), 3);
         drop(one);
         assert_eq!(*kept.shared("a", || 4_u32), 4);
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_waits_for_all_that_must_not_be_cut_off() {
+        let kept = Kept::default();
+        kept.settled().await;
+        let errands = [kept.errand(), kept.clone().errand()];
+        let mut settled = std::pin::pin!(kept.settled());
+        for errand in errands {
+            assert!(futures_util::poll!(&mut settled).is_pending());
+            drop(errand);
+        }
+        settled.await;
     }
 }

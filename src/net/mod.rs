@@ -22,7 +22,7 @@ use std::{
 
 pub use certificate::Chain;
 pub use connect::connect;
-pub use kept::Kept;
+pub use kept::{Errand, Kept};
 #[cfg(feature = "http3")]
 pub use quic::Quic;
 pub use resolve::{Answer, Resolver};

@@ -1,13 +1,17 @@
 //! `usoryou check` as a user runs it.
 
 use std::{
+    io::{Read as _, Write as _},
     net::TcpListener,
-    process::{Command, Output},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
 };
 
 use usoryou::model::{Kind, Observation, Outcome, Phase};
 
-use crate::support::plain::Plain;
+use crate::support::{plain::Plain, program};
 
 const USORYOU: &str = env!("CARGO_BIN_EXE_usoryou");
 
@@ -155,4 +159,100 @@ fn a_reader_that_goes_away_is_no_mistake() {
     let out = Command::new("bash").args(["-o", "pipefail", "-c", &command]).output().unwrap();
     assert!(out.status.success(), "{:?}: {}", out.status, said(&out));
     assert_eq!(said(&out), "");
+}
+
+/// A token endpoint that answers its first request when it is told to, with a refresh token that replaces the one sent:
+/// its configuration, what says that the request has come, and what lets it answer.
+fn slow_tokens(folder: &Path) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let (asked, has_asked) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !String::from_utf8_lossy(&request).contains("refresh_token=first") {
+            let mut piece = [0; 1024];
+            let count = stream.read(&mut piece).unwrap();
+            assert!(count > 0, "the request ended early");
+            request.extend_from_slice(&piece[..count]);
+        }
+        asked.send(()).unwrap();
+        may_go.recv().unwrap();
+        let granted = r#"{"access_token":"late","expires_in":3600,"refresh_token":"second"}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{granted}", granted.len());
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let text = format!(
+        "defaults: {{ interval: 10s, timeout: 300ms }}\n\
+         parties: {{ cloud: {{ kind: provider }} }}\n\
+         probes:\n  - name: token\n    party: cloud\n    check:\n      oauth2:\n        refresh_token:\n          \
+         {{ token_url: \"{url}\", client_id: me, client_auth: body, refresh_token: first }}\n"
+    );
+    std::fs::write(folder.join("probes.yaml"), text).unwrap();
+    (has_asked, go)
+}
+
+fn has_the_next_token(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter_map(|file| std::fs::read_to_string(file).ok()).any(|text| text.contains("\"second\""))
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_refresh_token_that_comes_after_the_last_look_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (asked, go) = slow_tokens(folder.path());
+    let child = program::usoryou(folder.path())
+        .args(["check", "token"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    asked.recv_timeout(PATIENCE).unwrap();
+    // The deadline of the look and what is waited for without a word are over by then.
+    std::thread::sleep(Duration::from_millis(1500));
+    go.send(()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert!(text(&out).contains("DOWN first_byte: timed_out"), "{}", text(&out));
+    assert!(said(&out).contains("waiting up to a minute for a token that comes only once"), "{}", said(&out));
+    assert!(has_the_next_token(folder.path()), "the next look would send a token that is used up");
+}
+
+#[test]
+fn a_second_interrupt_gives_up_a_token_that_does_not_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let (asked, _go) = slow_tokens(folder.path());
+    let mut command = program::usoryou(folder.path());
+    let mut child = command.args(["check", "token"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    asked.recv_timeout(PATIENCE).unwrap();
+    let (mut heard, mut said) = ([0; 1024], String::new());
+    let mut errors = child.stderr.take().unwrap();
+    while !said.contains("comes only once") {
+        let count = errors.read(&mut heard).unwrap();
+        assert!(count > 0, "it ended: {said}");
+        said.push_str(&String::from_utf8_lossy(&heard[..count]));
+    }
+    let id = child.id().to_string();
+    let told = Instant::now();
+    assert!(Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(told.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_process_that_is_told_to_stop_waits_for_the_refresh_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let (asked, go) = slow_tokens(folder.path());
+    let mut agent = program::Program::start(folder.path());
+    asked.recv_timeout(PATIENCE).unwrap();
+    agent.signal("TERM");
+    agent.logs("stopping");
+    std::thread::sleep(Duration::from_millis(500));
+    go.send(()).unwrap();
+    let (status, _) = agent.ended();
+    assert!(status.success(), "{}", agent.log());
+    assert!(has_the_next_token(folder.path()), "{}", agent.log());
 }

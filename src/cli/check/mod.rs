@@ -21,6 +21,7 @@ use crate::{
     hub,
     metrics::{Format, Metrics, ProbeLabels},
     model::{Cause, Observation, Outcome, Sighting, Verdict},
+    net::Net,
     notify::words,
     protocol::{CheckFile, Span},
 };
@@ -69,13 +70,31 @@ pub(super) enum Output {
     Prometheus,
 }
 
+/// Nobody needs to be told of a wait that is shorter.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// Runs the command.
 ///
 /// # Errors
 /// A mistake of the user, or results that cannot be written.
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     let looking = targets::choose(&args.targets, &args.flags, args.timeout, &common.config)?;
-    super::runtime()?.block_on(look_and_say(&looking, args, &Screen::of(common)))
+    super::runtime()?.block_on(async {
+        let looked = look_and_say(&looking, args, &Screen::of(common)).await;
+        settle(&looking.net).await;
+        looked
+    })
+}
+
+/// Waits for what comes only once (the refresh token that replaces one that was sent), however the looks ended.
+async fn settle(net: &Net) {
+    if tokio::time::timeout(PATIENCE, net.kept.settled()).await.is_err() {
+        tracing::warn!("waiting up to a minute for a token that comes only once; Ctrl-C gives it up");
+        tokio::select! {
+            () = net.kept.settled() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
 }
 
 async fn look_and_say(looking: &Looking, args: &Args, screen: &Screen) -> Result<Exit, Stopped> {
@@ -115,7 +134,7 @@ async fn look_and_say(looking: &Looking, args: &Args, screen: &Screen) -> Result
 struct Looking {
     probes: Vec<Arc<Probe>>,
     plan: Option<Arc<Plan>>,
-    net: Arc<crate::net::Net>,
+    net: Arc<Net>,
     vantage: crate::model::Vantage,
     hash: Arc<str>,
 }

@@ -212,9 +212,12 @@ impl Keeper {
             }
         }
         locked(&slot.held).tried = Some(now);
+        let mut _errand = None;
         if matches!(self.file, OAuth2File::RefreshToken(_)) {
             deadline = deadline.max(now + LINGER);
             attempt.deadline = deadline;
+            // Nor does the process end before it is there.
+            _errand = Some(attempt.net.kept.errand());
         }
         let token = match timeout_at(deadline, self.renew(&slot, &mut attempt, fresh)).await {
             Ok(token) => token,
