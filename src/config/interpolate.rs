@@ -97,6 +97,13 @@ fn saved(tree: &Tree) -> HashMap<Id, Names> {
     known
 }
 
+/// What may have been meant among steps that save something.
+fn saves(names: &HashSet<Arc<str>>) -> String {
+    let mut names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.sort_unstable();
+    format!("the steps here save {}", names.join(", "))
+}
+
 /// The value of `file` in a mapping that has no other key.
 fn only_file(tree: &Tree, id: Id) -> Option<Id> {
     match &tree.node(id).content {
@@ -195,7 +202,13 @@ impl Sources<'_> {
                     // Only what stands in the file can be the name of something saved.
                     Ok(value) if saved.is_some() => text.push_str(&value.replace("${", "$${")),
                     Ok(value) => text.push_str(&value),
-                    Err((message, help)) => faults.push(Fault::error(place(at, at + used), message).help(help)),
+                    Err((message, help)) => {
+                        let (message, help) = match saved {
+                            None => (message, help),
+                            Some(names) => (message + ", and no step saves it", format!("{help}; {}", saves(names))),
+                        };
+                        faults.push(Fault::error(place(at, at + used), message).help(help));
+                    }
                 }
                 from_outside = true;
                 used
