@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use url::Url;
 
 use super::{Attempt, Problem};
 use crate::model::{Failure, Kind, Phase, Secret};
@@ -48,6 +49,12 @@ impl Attempt {
         self.facts.http_status = Some(status.as_u16());
         self.facts.retry_after = retry_after(headers);
     }
+
+    /// Whether an answer came that only a server which lives can give, whatever it says: any but an error of its own, and
+    /// but "too many requests", which says nothing of those that it would have answered.
+    pub(super) fn was_answered(&self) -> bool {
+        self.facts.http_status.is_some_and(|status| (200..500).contains(&status) && status != 429)
+    }
 }
 
 /// What an answer means that does not change to the protocol that was asked for (`wanted`), or does not give the kind of
@@ -60,6 +67,30 @@ pub(super) fn refusal(phase: Phase, status: StatusCode) -> Option<Failure> {
         _ => return None,
     };
     Some(Failure::new(phase, kind, format!("answered {}", status.as_u16())))
+}
+
+/// Whether a header or a query parameter says who we are, going by the names that services give it.
+pub(super) fn is_credential(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = ["auth", "token", "secret", "password", "cookie", "session", "signature", "credential"];
+    words.iter().any(|word| name.contains(word))
+        || name == "key"
+        || name.ends_with("-key")
+        || name.ends_with("_key")
+        || matches!(&*name, "apikey" | "sig")
+}
+
+/// The same URL without the query parameters that say who we are.
+pub(super) fn without_credential(url: &Url) -> Url {
+    let mut bare = url.clone();
+    if url.query_pairs().any(|(name, _)| is_credential(&name)) {
+        let kept: Vec<_> = url.query_pairs().filter(|(name, _)| !is_credential(name)).collect();
+        bare.set_query(None);
+        if !kept.is_empty() {
+            bare.query_pairs_mut().extend_pairs(kept);
+        }
+    }
+    bare
 }
 
 #[cfg(test)]

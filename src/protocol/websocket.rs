@@ -49,8 +49,10 @@ pub struct WebsocketFile {
 #[derive(Debug)]
 pub struct Websocket {
     call: Call,
-    secure: Option<Secure>,
+    secure: Option<Arc<Secure>>,
     talk: Arc<Talk>,
+    /// Satisfied with any answer to the upgrade.
+    any_answer: bool,
 }
 
 /// What is said and what is waited for.
@@ -76,11 +78,18 @@ impl Check for Websocket {
                     socket.part();
                     Ok(())
                 }
+                Err(_) if self.any_answer && attempt.was_answered() => Ok(()),
                 Err(failure) => Err(failure),
             };
             attempt.let_go();
             looked
         })
+    }
+
+    fn without_credential(&self) -> Option<Arc<dyn Check>> {
+        let call = self.call.without_credential()?;
+        let talk = Arc::new(Talk { send: None, expect: None });
+        Some(Arc::new(Self { call, secure: self.secure.clone(), talk, any_answer: true }))
     }
 
     fn hold(&self) -> Option<&dyn Hold> {
@@ -90,7 +99,7 @@ impl Check for Websocket {
 
 impl Websocket {
     async fn connect(&self, attempt: &mut Attempt) -> Result<WebSocket, Failure> {
-        let mut socket = self.call.open(attempt, self.secure.as_ref()).await?;
+        let mut socket = self.call.open(attempt, self.secure.as_deref()).await?;
         if self.talk.send.is_some() || self.talk.expect.is_some() {
             self.talk.hold(attempt, &mut socket).await?;
         }
@@ -187,14 +196,14 @@ impl Protocol for Websocket {
         let subprotocols: Vec<&str> = file.subprotocols.iter().map(String::as_str).collect();
         let call = Call::new(&file.url, file.ip, head::headers(&file.headers)?, &subprotocols)?;
         let secure = match call.secured {
-            true => Some(Secure::new(net, &file.tls, &["http/1.1"])?),
+            true => Some(Arc::new(Secure::new(net, &file.tls, &["http/1.1"])?)),
             false if file.tls != TlsFile::default() => {
                 return Err(Problem::at("tls", "there is no TLS here: the URL begins with ws://").help("write wss://"));
             }
             false => None,
         };
         let expect = file.expect_regex.clone().map(|pattern| pattern.0);
-        Ok(Self { call, secure, talk: Arc::new(Talk { send: file.send.clone(), expect }) })
+        Ok(Self { call, secure, talk: Arc::new(Talk { send: file.send.clone(), expect }), any_answer: false })
     }
 
     fn from_url(url: &url::Url) -> Result<Self::File, String> {

@@ -159,3 +159,26 @@ async fn a_dead_connection_is_told_from_a_dead_server() {
     assert_eq!(seen.iter().map(came_to).collect::<Vec<_>>(), wanted);
     assert_eq!(connections.load(SeqCst), 2);
 }
+
+#[tokio::test]
+async fn streams_are_asked_without_their_credential_too() {
+    // Whoever brings one is refused; others are told to bring one, or that the server is broken.
+    for (without, outcome) in [("401 Who?", Outcome::Up), ("503 No", Outcome::Down)] {
+        let server = Fake::tcp(move |mut stream| async move {
+            while let Some(head) = fake::request(&mut stream).await {
+                let has_one = head.contains("authorization: Bearer") || head.contains("access_token=s3cret");
+                let status = if has_one { "403 No" } else { without };
+                let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
+            }
+        })
+        .await;
+        let web = json!({"websocket": {"url": format!("ws://127.0.0.1:{}/?access_token=s3cret", server.port)}});
+        let events = json!({"sse": {"url": server.url("/"), "headers": {"Authorization": "Bearer s3cret"}}});
+        for check in [web, events] {
+            let seen = seen(check, Net::default(), Confirm::default()).await;
+            let confirmed = confirmed(&seen);
+            let wanted = [(Varied::Again, Outcome::Down), (Varied::Credential, outcome)];
+            assert_eq!(outcomes(&confirmed), wanted, "{without}");
+        }
+    }
+}

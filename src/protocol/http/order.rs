@@ -139,18 +139,11 @@ impl Order {
     }
 
     /// The same without its credentials; `None` when it has none.
-    pub(super) fn without_credential(&self) -> Option<Self> {
-        let mut url = self.url.clone();
-        let all = || self.url.query_pairs();
-        if all().any(|(name, _)| is_credential(&name)) {
-            let kept: Vec<_> = all().filter(|(name, _)| !is_credential(name)).collect();
-            url.set_query(None);
-            if !kept.is_empty() {
-                url.query_pairs_mut().extend_pairs(kept);
-            }
-        }
+    pub(in crate::protocol) fn without_credential(&self) -> Option<Self> {
+        let url = head::without_credential(&self.url);
         let mut headers = self.http1.headers().clone();
-        let names: Vec<HeaderName> = headers.keys().filter(|name| is_credential(name.as_str())).cloned().collect();
+        let names: Vec<HeaderName> =
+            headers.keys().filter(|name| head::is_credential(name.as_str())).cloned().collect();
         if names.is_empty() && url == self.url {
             return None;
         }
@@ -195,17 +188,6 @@ impl Order {
         let authority = &self.url[Position::BeforeHost..Position::AfterPort];
         format!("{}://{authority}{}", self.url.scheme(), self.url.path())
     }
-}
-
-/// Whether a header or a query parameter says who we are, going by the names that services give it.
-fn is_credential(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words = ["auth", "token", "secret", "password", "cookie", "session", "signature", "credential"];
-    words.iter().any(|word| name.contains(word))
-        || name == "key"
-        || name.ends_with("-key")
-        || name.ends_with("_key")
-        || matches!(&*name, "apikey" | "sig")
 }
 
 #[cfg(test)]

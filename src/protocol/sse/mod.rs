@@ -60,12 +60,14 @@ pub struct SseFile {
 pub struct Sse {
     url: url::Url,
     headers: Vec<(HeaderName, Secret)>,
-    caller: Caller,
+    caller: Arc<Caller>,
     order: Order,
     wanted: Option<String>,
     heartbeat: Option<Duration>,
     /// What the held stream said last of how to come back.
     resume: Arc<Mutex<Resume>>,
+    /// Satisfied with any answer.
+    any_answer: bool,
 }
 
 /// Where to go on from.
@@ -90,8 +92,24 @@ impl Check for Sse {
             let looked = self.open_stream(attempt, &self.order).await;
             attempt.leave();
             attempt.let_go();
-            looked.map(drop)
+            match looked {
+                Err(_) if self.any_answer && attempt.was_answered() => Ok(()),
+                looked => looked.map(drop),
+            }
         })
+    }
+
+    fn without_credential(&self) -> Option<Arc<dyn Check>> {
+        Some(Arc::new(Self {
+            url: self.url.clone(),
+            headers: Vec::new(),
+            caller: Arc::clone(&self.caller),
+            order: self.order.without_credential()?,
+            wanted: None,
+            heartbeat: None,
+            resume: Arc::default(),
+            any_answer: true,
+        }))
     }
 
     fn hold(&self) -> Option<&dyn Hold> {
@@ -245,11 +263,12 @@ impl Protocol for Sse {
         head::headers(&file.headers)?;
         let named = file.headers.iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.clone())));
         let headers: Vec<(HeaderName, Secret)> = named.collect();
-        let caller = Caller::new(net, url, file.ip, &file.tls, REDIRECTS)?;
+        let caller = Arc::new(Caller::new(net, url, file.ip, &file.tls, REDIRECTS)?);
         let order = Self::order(url, &caller, &headers, None).map_err(|why| Problem::at("url", why))?;
         let wanted = file.expect_event.clone();
         let heartbeat = file.heartbeat.map(|span| span.0);
-        Ok(Self { url: url.clone(), headers, caller, order, wanted, heartbeat, resume: Arc::default() })
+        let resume = Arc::default();
+        Ok(Self { url: url.clone(), headers, caller, order, wanted, heartbeat, resume, any_answer: false })
     }
 
     fn from_url(url: &url::Url) -> Result<Self::File, String> {

@@ -10,7 +10,7 @@ use url::{Position, Url};
 use super::{MESSAGE_AT_MOST, WebSocket, upgrade};
 use crate::{
     model::{Failure, Phase, Secret},
-    protocol::{Attempt, Endpoint, Ip, Problem, Secure, link::Link},
+    protocol::{Attempt, Endpoint, Ip, Problem, Secure, head, link::Link},
 };
 
 /// Enough for what control frames and small messages need, and kept for as long as the connection lasts: the default is
@@ -89,6 +89,22 @@ impl Call {
         Ok(Self { endpoint, secured, elsewhere: false, shown, head: Secret::new(head), subprotocols })
     }
 
+    /// The same without the headers and the parts of the query that say who we are; `None` where there are none.
+    pub(in crate::protocol) fn without_credential(&self) -> Option<Self> {
+        let (asked, headers) = self.head.reveal().split_once("\r\n")?;
+        let query = asked.trim_end_matches(" HTTP/1.1").split_once('?').map_or("", |(_, query)| query);
+        let mut url = Url::parse(&self.shown).ok()?;
+        url.set_query(Some(query).filter(|query| !query.is_empty()));
+        let bare = head::without_credential(&url);
+        let is_bare = |line: &&str| !line.split(':').next().is_some_and(head::is_credential);
+        let left: String = headers.split_inclusive("\r\n").filter(is_bare).collect();
+        if bare == url && left == headers {
+            return None;
+        }
+        let head = format!("GET {} HTTP/1.1\r\n{left}", &bare[Position::BeforePath..]);
+        Some(Self { head: Secret::new(head), ..self.clone() })
+    }
+
     /// The URL for people: without credentials, query and fragment.
     pub(in crate::protocol) fn shown(&self) -> &str {
         &self.shown
@@ -139,4 +155,30 @@ fn frugal() -> WebSocketConfig {
         .max_write_buffer_size(2 * MESSAGE_AT_MOST)
         .max_message_size(Some(MESSAGE_AT_MOST))
         .max_frame_size(Some(MESSAGE_AT_MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn call(url: &str, headers: &[(&str, &str)]) -> Call {
+        let given = headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value)));
+        let headers = head::headers(&given.collect::<BTreeMap<_, _>>()).unwrap();
+        Call::new(&url.parse().unwrap(), Ip::default(), headers, &["chat"]).unwrap()
+    }
+
+    #[test]
+    fn what_says_who_we_are_is_left_out_and_nothing_else() {
+        assert!(call("wss://a.test/x?room=1", &[("X-Room", "2")]).without_credential().is_none());
+        let whole = call("wss://a.test/x?room=1&access_token=s3cret", &[("Cookie", "s3cret"), ("X-Room", "2")]);
+        let bare = whole.without_credential().unwrap();
+        let other = call("wss://a.test/x?room=1", &[("X-Room", "2")]);
+        assert_eq!(bare.head.reveal(), other.head.reveal());
+        assert_eq!(bare.shown(), whole.shown());
+        assert!(bare.without_credential().is_none());
+        let only = call("ws://[::1]:80/?token=s3cret", &[]).without_credential().unwrap();
+        assert!(only.head.reveal().starts_with("GET / HTTP/1.1\r\nHost: [::1]"), "{}", only.head.reveal());
+    }
 }
