@@ -232,11 +232,12 @@ impl Session for Held {
     fn ping<'a>(&'a mut self, attempt: &'a mut Attempt) -> Looking<'a> {
         Box::pin(async move {
             self.talk.resume(attempt);
-            if self.ways.round_trip {
+            let asked = if self.ways.round_trip {
                 self.talk.round_trip(&self.ways, attempt).await
             } else {
                 self.talk.ping(attempt).await
-            }
+            };
+            asked.inspect_err(|failure| self.ways.refused(failure))
         })
     }
 

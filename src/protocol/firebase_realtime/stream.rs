@@ -153,7 +153,8 @@ impl Session for Held {
         Box::pin(async move {
             self.flow.events.resume(attempt);
             if self.ways.round_trip {
-                return self.flow.round_trip(&self.ways, attempt).await;
+                let asked = self.flow.round_trip(&self.ways, attempt).await;
+                return asked.inspect_err(|failure| self.ways.refused(failure));
             }
             attempt.enter(Phase::Transfer, "event");
             let silence = self.flow.events.silence();
