@@ -135,11 +135,11 @@ impl Solo {
 
     /// Starts a hub for this region alone.
     async fn judge(&self) -> Option<(Store, JoinHandle<()>, watch::Sender<bool>)> {
-        let store = match opened(self.store().to_string_lossy().into_owned()).await {
+        let store = match Store::open_apart(self.store().to_string_lossy().into_owned()).await {
             Ok(store) => store,
             Err(error) => {
                 tracing::error!("{error}: judging alone in memory");
-                opened("sqlite::memory:".to_owned()).await.ok()?
+                Store::open_apart("sqlite::memory:".to_owned()).await.ok()?
             }
         };
         let http = notify::http_client(&self.net.trust).ok()?;
@@ -199,13 +199,6 @@ impl Solo {
             let _ = std::fs::remove_file(Path::new(&name));
         }
     }
-}
-
-/// On a thread of its own, for tables are made by what must stay on its thread.
-async fn opened(url: String) -> Result<Store, String> {
-    let runtime = tokio::runtime::Handle::current();
-    let opening = tokio::task::spawn_blocking(move || runtime.block_on(Store::open(&url)));
-    opening.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Everything that people were told of, as it is now.

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
 use super::{Pace, StoreHealth};
 use crate::{
     metrics::Metrics,
-    model::{Incident, Letter, Observation},
+    model::{Incident, Letter, LetterKind, Observation},
     store::{Store, StoreError},
 };
 
@@ -41,6 +42,8 @@ struct Backlog {
     /// How often that has changed.
     reign: u64,
     failing: Option<StoreError>,
+    /// Since when.
+    failing_since: Option<Instant>,
     lost: u64,
 }
 
@@ -126,6 +129,20 @@ impl Keeper {
         }
     }
 
+    /// For how long the store has not taken everything.
+    pub(super) fn failing_for(&self) -> Option<Duration> {
+        self.backlog().failing_since.map(|since| since.elapsed())
+    }
+
+    /// Gives away the letters that tell of something new. Whoever takes them gives back those that nobody got.
+    pub(super) fn lend(&self) -> Vec<Letter> {
+        let mut backlog = self.backlog();
+        let letters = std::mem::take(&mut backlog.changes.letters);
+        let (new, rest) = letters.into_iter().partition(|one| one.kind == LetterKind::Opened && !one.edits);
+        backlog.changes.letters = rest;
+        new
+    }
+
     /// Writes until `stop` turns true, then what is left, within the time that is given for that.
     pub(super) async fn run(&self, mut stop: watch::Receiver<bool>) {
         loop {
@@ -167,6 +184,7 @@ impl Keeper {
             _ => {}
         }
         let well = failing.is_none();
+        backlog.failing_since = failing.is_some().then(|| backlog.failing_since.unwrap_or_else(Instant::now));
         backlog.failing = failing;
         well
     }

@@ -19,6 +19,7 @@ mod living;
 mod noticing;
 mod ourselves;
 mod recall;
+mod refuge;
 mod reign;
 mod releases;
 mod rounds;
@@ -66,6 +67,8 @@ pub struct Pace {
     pub retry_every: Duration,
     /// Between two cuts of the history.
     pub trim_every: Duration,
+    /// A store that has taken nothing for so long does not keep people from hearing of what opens.
+    pub stand_in_after: Duration,
     /// What writing gets when the process ends.
     pub flush_within: Duration,
     /// For how long a leader is believed without a word of it; it gives one three times as often.
@@ -83,6 +86,7 @@ impl Default for Pace {
             write_every: Duration::from_millis(200),
             retry_every: Duration::from_secs(1),
             trim_every: Duration::from_mins(5),
+            stand_in_after: Duration::from_secs(30),
             flush_within: Duration::from_secs(2),
             lease: Duration::from_secs(3),
             patience: Patience::default(),

@@ -9,7 +9,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Lead, Pace, View, adopt, feeds, history, keeper::Keeper, lead::Leading, rounds::Rounds, stopped, world};
+use super::{
+    Lead, Pace, View, adopt, feeds, history, keeper::Keeper, lead::Leading, refuge, rounds::Rounds, stopped, world,
+};
 use crate::{
     config::Plan,
     feed,
@@ -98,6 +100,9 @@ impl Reign {
             feeds::follow(plan.clone(), http.clone(), pace.feeds, readings.clone(), hurried.clone(), stop.clone());
         let trim = history::trim(leading.clone(), plan.clone(), metrics.clone(), *pace, stop.clone());
         let adopting = adopt::follow(leading.clone(), adopt.clone(), *pace, !alone, stop.clone());
+        // Of several hubs another may lead, and agents judge by themselves: they tell people then.
+        let refuge = (!leading.is_shared())
+            .then(|| refuge::follow(outbox.clone(), keeper.clone(), pace.stand_in_after, stop.clone()));
         let mut tasks = vec![
             ("adopting", tokio::spawn(adopting)),
             ("sending", tokio::spawn(outbox.run(stop.clone()))),
@@ -105,6 +110,7 @@ impl Reign {
             ("reading status feeds", tokio::spawn(feeds)),
             ("following the configuration", tokio::spawn(follow(plan.clone(), roster, stop.clone()))),
         ];
+        tasks.extend(refuge.map(|refuge| ("telling from memory", tokio::spawn(refuge))));
         if leading.is_shared() {
             tasks.push(("showing the other hubs", tokio::spawn(show(leading, view.subscribe(), stop))));
         }

@@ -30,6 +30,16 @@ impl Store {
         }
     }
 
+    /// Opens it for a task that may be moved between threads: tables are made by what must stay on its thread.
+    ///
+    /// # Errors
+    /// One sentence that says what stands in the way.
+    pub async fn open_apart(url: String) -> Result<Self, String> {
+        let runtime = tokio::runtime::Handle::current();
+        let opening = tokio::task::spawn_blocking(move || runtime.block_on(Self::open(&url)));
+        opening.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
     /// Opens the store of another process, which may be running, to read from it: nothing is made, locked or changed.
     ///
     /// # Errors

@@ -302,6 +302,48 @@ fn a_disk_that_is_full_for_a_while_loses_no_message_and_doubles_none() {
 }
 
 /// Lets files of a process grow to so many bytes and no further: what a full disk looks like to it.
+#[test]
+fn a_disk_that_stays_full_keeps_nobody_from_hearing_of_what_opens() {
+    let (provider, control, slack) = (Target::start(), Target::start(), Slack::start());
+    let directory = home(&provider, &control, &slack);
+    let mut command = usoryou_unharmed_by_limits(directory.path());
+    command.args(["run", "--listen", "127.0.0.1:0"]);
+    let mut program = Program::start_by(command);
+    eventually(
+        "first facts",
+        || {
+            if provider.asked.load(SeqCst) > 3 { Ok(()) } else { Err("nothing asked".to_owned()) }
+        },
+    );
+    limit_files(&program, "1");
+    provider.broken.store(true, SeqCst);
+    program.logs("going on in memory");
+    // As long as it is no hiccup.
+    std::thread::sleep(Duration::from_secs(25));
+    assert_eq!(slack.messages().len(), 0, "{:#?}", slack.messages());
+    let shown = slack.shows(2);
+    let told = headlines(&shown);
+    assert!(told.iter().any(|one| one.starts_with("It's them: Firebase is down")), "{told:#?}");
+    assert!(told.iter().any(|one| one.starts_with("It's our own store: nothing has been written")), "{told:#?}");
+    // What ends waits for the store, so that it is told once.
+    provider.broken.store(false, SeqCst);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(slack.messages().len(), 2, "{:#?}", slack.messages());
+    limit_files(&program, "unlimited");
+    program.logs("the store takes everything again");
+    let shown = slack.shows(4);
+    std::thread::sleep(Duration::from_millis(1_500));
+    let told = headlines(&shown);
+    assert_eq!(slack.messages().len(), 4, "{:#?}", slack.messages());
+    assert!(told[2..].iter().all(|one| one.starts_with("Over: ")), "{told:#?}");
+    let log = kill(program);
+    // Whoever comes next knows what was told.
+    let program = Program::start(directory.path());
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(slack.messages().len(), 4, "{:#?}\n{log}", slack.messages());
+    kill(program);
+}
+
 fn limit_files(program: &Program, bytes: &str) {
     let limit = format!("--fsize={bytes}:unlimited");
     let pid = program.id().to_string();

@@ -93,6 +93,7 @@ impl Hurried {
             write_every: Duration::from_millis(10),
             retry_every: Duration::from_millis(50),
             trim_every: Duration::from_secs(60),
+            stand_in_after: Duration::from_secs(30),
             flush_within: Duration::from_secs(2),
             lease: Duration::from_secs(3),
             patience: patience(),
