@@ -272,3 +272,7 @@ fn region_of(incident: &Incident) -> &str {
     let after = incident.id.split_once("-from-").map_or("", |(_, after)| after);
     after.rsplitn(3, '-').nth(2).unwrap_or(after)
 }
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;
