@@ -82,6 +82,8 @@ fn main() {
     agents.into_iter().for_each(|agent| agent.join().unwrap());
     std::thread::sleep(Duration::from_secs(3));
     let stored: u64 = postgres::ask(&url, "select count(*) from observation").parse().unwrap();
+    let bytes = postgres::ask(&url, "select sum(pg_total_relation_size(relid)) from pg_partition_tree('observation')");
+    println!("in the store: {} bytes an observation, with its indexes", bytes.parse::<u64>().unwrap() / stored.max(1));
     println!(
         "sent {}, stored {stored}, judged {:.0}",
         sent.load(Relaxed),
