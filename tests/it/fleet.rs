@@ -295,7 +295,7 @@ fn an_agent_shows_its_own_certificate_where_one_is_asked_for() {
     );
     write(front, "nginx.conf", &conf);
     let mut command = Command::new(nginx);
-    command.args(["-g", "daemon off;", "-c"]).arg(front.join("nginx.conf")).arg("-p").arg(front);
+    command.args(["-g", "daemon off; master_process off;", "-c"]).arg(front.join("nginx.conf")).arg("-p").arg(front);
     let mut ends_tls = Started::new(&mut command, front);
     ends_tls.wait_for("nginx", || TcpStream::connect(("127.0.0.1", port)).ok());
     let here = folders[2].path();

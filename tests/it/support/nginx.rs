@@ -11,7 +11,7 @@ pub fn through_nginx(folder: &std::path::Path, to: u16, buffering: &str) -> Opti
     let port = free_port();
     let conf = folder.join(format!("nginx-{buffering}.conf"));
     let text = format!(
-        "daemon off; pid {folder}/nginx-{buffering}.pid; error_log stderr; worker_processes 1;
+        "daemon off; master_process off; pid {folder}/nginx-{buffering}.pid; error_log stderr; worker_processes 1;
 events {{ worker_connections 64; }}
 http {{
   access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
