@@ -71,20 +71,57 @@ async fn our_check_against_a_server_of_another_make() {
     assert_eq!(looked.words(), "up", "{looked:?}");
 }
 
-#[test]
-fn the_real_client_against_the_provider_of_our_demo() {
-    let Some((node, packages)) = node() else { return };
-    let folder = tempfile::tempdir().unwrap();
+/// Our demo, and where the database of its provider is.
+fn demo(folder: &Path) -> (Started, String) {
     let board = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let mut demo = Started::new(
-        Command::new(env!("CARGO_BIN_EXE_usoryou")).args(["demo", "--switchboard", &board.to_string()]),
-        folder.path(),
-    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_usoryou"));
+    let mut demo = Started::new(command.args(["demo", "--switchboard", &board.to_string()]), folder);
     let places = demo.wait_for("switchboard", || request(board, "GET", "/places", &[]));
     let places: Value = serde_json::from_slice(&places.body).unwrap();
     let places = places["places"].as_array().unwrap();
     let database = places.iter().find(|place| place["service"] == "database" && place["region"] == "eu-west").unwrap();
-    let url = format!("{}?ns=firelike", database["url"].as_str().unwrap());
+    (demo, format!("{}?ns=firelike", database["url"].as_str().unwrap()))
+}
+
+#[tokio::test]
+async fn our_check_against_the_provider_of_our_demo_by_every_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let (demo, url) = demo(folder.path());
+    let net = net(&[]);
+    for transport in ["websocket", "long_poll", "sse", "rest"] {
+        let looks = |round_trip: Option<&str>| {
+            let file = json!({"url": url, "transport": transport, "round_trip": round_trip});
+            check(&net, json!({ "firebase_realtime": file }))
+        };
+        let looked = turn(&net, &*looks(None), 0).await;
+        assert_eq!(looked.words(), "up", "{transport}: {looked:?}\n{}", demo.log());
+        if transport == "long_poll" {
+            // Only the start of it is looked at.
+            continue;
+        }
+        let round = looks(Some("/usoryou/ways"));
+        let looked = turn(&net, &*round, 0).await;
+        assert_eq!(looked.words(), "up", "{transport}: {looked:?}\n{}", demo.log());
+        let came: Vec<Came> = looked.facts.arrivals.iter().map(|arrival| arrival.came).collect();
+        assert_eq!(came, [Came::InOrder], "{transport}: {looked:?}");
+        let Some(hold) = round.hold() else { continue };
+        let begin = || Attempt::begin(std::sync::Arc::clone(&net), here(), 0, Duration::from_secs(4));
+        let mut session = hold.open(&mut begin()).await.unwrap_or_else(|failure| panic!("{transport}: {failure}"));
+        for _ in 0..3 {
+            let mut attempt = begin();
+            session.ping(&mut attempt).await.unwrap_or_else(|failure| panic!("{transport}: {failure}"));
+            let came: Vec<Came> = attempt.facts.arrivals.iter().map(|arrival| arrival.came).collect();
+            assert_eq!(came, [Came::InOrder], "{transport}");
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), session.close()).await;
+    }
+}
+
+#[test]
+fn the_real_client_against_the_provider_of_our_demo() {
+    let Some((node, packages)) = node() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (demo, url) = demo(folder.path());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm/client.js");
     let told = Command::new(node).arg(script).arg(url).arg(packages).output().unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
