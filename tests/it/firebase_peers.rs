@@ -99,7 +99,7 @@ async fn our_check_against_the_provider_of_our_demo_by_every_way() {
             // Only the start of it is looked at.
             continue;
         }
-        let round = looks(Some("/usoryou/ways"));
+        let round = looks(Some("/ways"));
         let looked = turn(&net, &*round, 0).await;
         assert_eq!(looked.words(), "up", "{transport}: {looked:?}\n{}", demo.log());
         let came: Vec<Came> = looked.facts.arrivals.iter().map(|arrival| arrival.came).collect();

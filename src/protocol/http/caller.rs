@@ -40,6 +40,15 @@ pub(in crate::protocol) struct Answer {
     pub(in crate::protocol) complete: bool,
 }
 
+impl Answer {
+    /// Whether its connection carries no other: the server says so, or some of this one is still to come.
+    fn is_the_last(&self) -> bool {
+        let says = self.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let closes = says.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case("close"));
+        closes || !self.complete
+    }
+}
+
 impl Caller {
     /// Prepares requests to places like `base`; redirects are followed up to a number.
     pub(in crate::protocol) fn new(
@@ -91,7 +100,7 @@ impl Caller {
         let answer = self.read(attempt, &mut line, head).await;
         attempt.leave();
         let answer = answer?;
-        Ok((Some(line).filter(|_| redirected.is_none() && answer.complete), answer))
+        Ok((Some(line).filter(|_| redirected.is_none() && !answer.is_the_last()), answer))
     }
 
     /// Asks once more, on the connection that was kept if there is one.
@@ -101,11 +110,12 @@ impl Caller {
         line: &mut Option<Line>,
         order: &Order,
     ) -> Result<Answer, Failure> {
-        let Some(line) = line else { return self.ask(attempt, order).await };
+        let Some(kept) = line else { return self.ask(attempt, order).await };
         attempt.enter(Phase::Request, "chance to finish the request");
-        let head = self.send(attempt, line, order).await?;
-        let answer = self.read(attempt, line, head).await;
+        let head = self.send(attempt, kept, order).await?;
+        let answer = self.read(attempt, kept, head).await;
         attempt.leave();
+        line.take_if(|_| answer.as_ref().is_ok_and(Answer::is_the_last));
         answer
     }
 
