@@ -3,7 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::noise::{Noise, Pace};
+use super::{
+    noise::{Noise, Pace},
+    part::Channel,
+};
 use crate::model::{Failure, Kind, Outcome, Phase};
 
 /// Samples kept per cell.
@@ -75,6 +78,11 @@ impl Cell {
             excused: (0, 0),
             learned_to: i64::MIN,
         }
+    }
+
+    /// What is normal for it in a channel.
+    pub(super) const fn noise(&self, channel: Channel) -> &Noise {
+        if matches!(channel, Channel::Slow) { &self.slowness } else { &self.failing }
     }
 
     /// Puts a sample in its place by time. Says whether there was room for it: not for a second one of the same instant,

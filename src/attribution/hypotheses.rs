@@ -112,7 +112,7 @@ impl<'a> Row<'a> {
                 *sort = sort.saturating_add(1);
             }
         }
-        let noise = if channel == Channel::Slow { &cell.slowness } else { &cell.failing };
+        let noise = cell.noise(channel);
         Self {
             cell,
             counts,

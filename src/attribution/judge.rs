@@ -338,20 +338,21 @@ pub(super) fn settle(
     let last = samples.iter().rev().find(|(_, bad)| *bad)?.0;
     // What is over within two rounds can reach every cell twice, at any time within these. Only a cell that is bad again
     // so many rounds later tells how long it has lasted: the second that does so, where many are bad.
-    let mut spans: Vec<i64> = vec![];
+    // A cell that often fails may do so beside it: its word on how long it lasts counts for as much as it is a surprise.
+    let interval = interval.max(1);
+    let mut spans: Vec<f32> = vec![];
     for cell in cells {
         let bad = || cell.since(onset).filter(|one| channel.counts(one) && channel.is_bad(one) && counts(cell, one.at));
         if let (Some(first), Some(last)) = (bad().next(), bad().next_back()) {
-            spans.push(last.at - first.at);
+            // A twentieth of a round: no schedule is kept to the millisecond.
+            let whole = (last.at - first.at + interval / 20).div_euclid(interval).max(0);
+            #[expect(clippy::cast_precision_loss, reason = "a count of rounds")]
+            spans.push(whole as f32 * cell.noise(channel).surprise());
         }
     }
-    spans.sort_unstable();
+    spans.sort_unstable_by(f32::total_cmp);
     let longest = spans.len().checked_sub(if spans.len() >= MANY { 2 } else { 1 })?;
-    // A twentieth of a round: no schedule is kept to the millisecond.
-    let interval = interval.max(1);
-    let whole = (spans[longest] + interval / 20).div_euclid(interval);
-    #[expect(clippy::cast_precision_loss, reason = "a count of rounds")]
-    Some(Span { onset, last, rounds: whole.max(0) as f32 + 1.0 })
+    Some(Span { onset, last, rounds: spans[longest] + 1.0 })
 }
 
 /// From so many bad cells on, one alone does not say how long it has lasted.

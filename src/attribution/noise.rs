@@ -83,11 +83,19 @@ impl Noise {
         if bad { self.bad.map(|evidence| evidence.min(MOST)) } else { GOOD }
     }
 
+    /// How much of a surprise a bad sample is, next to one of a cell that fails once in a hundred looks: 1 at most.
+    pub(super) fn surprise(&self) -> f32 {
+        (self.bad[SEVERITIES.len() - 1] / FULL).clamp(0.0, 1.0)
+    }
+
     /// The same as it is, to tell one severity from another.
     pub(super) const fn likelihood(&self, bad: bool) -> [f32; SEVERITIES.len()] {
         if bad { self.bad } else { GOOD }
     }
 }
+
+/// What a bad sample of a cell that fails once in a hundred looks says for a full fault, in nats.
+pub(super) const FULL: f32 = 4.5;
 
 /// Evidence of one good sample: `ln(1 - severity)`, whatever is normal.
 pub(super) const GOOD: [f32; SEVERITIES.len()] = [-0.287_682, -std::f32::consts::LN_2, -2.995_732];

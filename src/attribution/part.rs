@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::{cell::Sample, noise::SEVERITIES};
+use super::{cell::Sample, noise::{FULL, SEVERITIES}};
 
 /// Evidence that one round can give at most, in nats.
 pub(super) const CLIP: f32 = 3.0;
@@ -268,9 +268,6 @@ pub(super) fn height(rounds: impl Iterator<Item = f32>, severity: usize, wanted:
 pub(super) fn full_worth(rounds: impl Iterator<Item = f32>, severity: usize) -> f32 {
     rounds.fold(0.0_f32, |sum, round| (sum + round.clamp(-2.0 * CLIP, 2.0 * CLIP)).max(0.0)) / FULL / DEMAND[severity]
 }
-
-/// What a round of a cell that fails once in a hundred looks says, in nats.
-const FULL: f32 = 4.5;
 
 /// What must be left of an alarm, in rounds' worth.
 pub(super) fn holds(severity: usize, wanted: f32) -> f32 {
