@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     cell::{Cell, Refused, Sample},
-    index::Index,
+    index::{Index, millis},
+    names::{Names, Quick},
     noise::{GOOD, SEVERITIES},
     part::{Channel, Part, Scope},
 };
@@ -13,8 +14,8 @@ use crate::model::{Connection, Kind, Outcome, PartyKind, Sighting, Timestamp};
 
 /// Older observations say nothing about now.
 pub(super) const REACH: Duration = Duration::from_mins(20);
-/// No honest clock is further ahead than this.
-const AHEAD: Duration = Duration::from_mins(2);
+/// No honest clock is further ahead than this, in milliseconds.
+const AHEAD: i64 = 2 * 60_000;
 /// Cells at most: 1,000 regions of honest probes fit; a flood of made-up names does not grow the process.
 const CELLS: usize = 200_000;
 /// Regions, nodes, builds and the like at most, together.
@@ -117,11 +118,10 @@ pub(super) struct Seen {
     /// What fails by itself, seen from one region: a party, or a control.
     pub(super) units: Vec<Unit>,
     wanted: f32,
-    names: HashMap<Arc<str>, u32>,
-    by_name: Vec<Arc<str>>,
-    by_region: HashMap<u32, usize>,
-    by_key: HashMap<(usize, usize, u32, bool), usize>,
-    by_scope: HashMap<(Scope, Option<usize>), usize>,
+    names: Names,
+    by_region: HashMap<u32, usize, Quick>,
+    by_key: HashMap<(usize, usize, u32, bool), usize, Quick>,
+    by_scope: HashMap<(Scope, Option<usize>), usize, Quick>,
 }
 
 impl Seen {
@@ -141,30 +141,28 @@ impl Seen {
             cells_of: vec![vec![]; parties],
             parts_of: vec![vec![]; parties],
             touched: vec![true; parties],
-            by_name: vec!["".into()],
-            names: [("".into(), 0)].into(),
             index,
             ..Self::default()
         }
     }
 
     pub(super) fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
-        if seen.scheduled_at > now + AHEAD {
+        let (at, now) = (seen.scheduled_at.timestamp_millis(), now.timestamp_millis());
+        if at > now + AHEAD {
             return Absorbed::Absurd;
         }
-        if seen.scheduled_at < now - REACH {
+        if at < now - millis(REACH) {
             return Absorbed::Stale;
         }
         if seen.varied.is_some() {
             return Absorbed::Confirmation;
         }
         let Some(probe) = self.index.probe(seen.probe) else { return Absorbed::UnknownProbe };
-        if self.cells.len() >= CELLS || self.by_name.len() >= NAMES {
+        if self.cells.len() >= CELLS || self.names.len() >= NAMES {
             return Absorbed::Full;
         }
         let region = self.region(seen.region);
         let node = self.number(seen.node);
-        let at = seen.scheduled_at.timestamp_millis();
         let cell = self.cell(probe, region, node, seen.connection == Connection::Warm);
         let mut sample = Sample {
             at,
@@ -193,7 +191,7 @@ impl Seen {
         if sample.is_down() && self.cells[cell].newest().is_some_and(|newest| newest.at == at) {
             self.cells[cell].failure = seen.failure_in_full();
         }
-        self.note_region(region, node, &sample, now.timestamp_millis());
+        self.note_region(region, node, &sample, now);
         self.touched[self.index.probes[probe].party] = true;
         self.give(cell, &sample);
         self.learn(cell, &sample);
@@ -318,7 +316,7 @@ impl Seen {
         let region = self.regions.len();
         let everything = self.part(Scope::Everything, Some(region));
         self.regions.push(Region {
-            name: self.by_name[number as usize].clone(),
+            name: self.names.name(number).into(),
             newest: i64::MIN,
             heard: i64::MIN,
             everything,
@@ -333,18 +331,11 @@ impl Seen {
     }
 
     fn number(&mut self, name: &str) -> u32 {
-        if let Some(number) = self.names.get(name) {
-            return *number;
-        }
-        let Ok(number) = u32::try_from(self.by_name.len()) else { return 0 };
-        let name: Arc<str> = name.into();
-        self.by_name.push(name.clone());
-        self.names.insert(name, number);
-        number
+        self.names.number(name)
     }
 
     pub(super) fn name(&self, number: u32) -> &str {
-        self.by_name.get(number as usize).map_or("", |name| name)
+        self.names.name(number)
     }
 
     fn cell(&mut self, probe: usize, region: usize, node: u32, warm: bool) -> usize {

@@ -62,6 +62,8 @@ pub(super) struct Cell {
     /// What an alarm covers is not learned: from and until when.
     excused: (i64, i64),
     learned_to: i64,
+    /// How many of the samples are down.
+    downs: usize,
 }
 
 impl Cell {
@@ -77,6 +79,7 @@ impl Cell {
             parts,
             excused: (0, 0),
             learned_to: i64::MIN,
+            downs: 0,
         }
     }
 
@@ -97,10 +100,12 @@ impl Cell {
         let mut place = place.map_or(0, |place| place + 1);
         // Room is made first: one sample more than there is room for would double the room.
         if self.samples.len() == SAMPLES {
-            self.samples.pop_front();
+            let oldest = self.samples.pop_front();
+            self.downs -= usize::from(oldest.is_some_and(|oldest| oldest.is_down()));
             place -= 1;
         }
         self.samples.insert(place, sample);
+        self.downs += usize::from(sample.is_down());
         Ok(())
     }
 
@@ -144,6 +149,11 @@ impl Cell {
         self.excused = if from <= until { (self.excused.0.min(from), now) } else { (from, now) };
     }
 
+    /// Whether any of the samples is down.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.downs > 0
+    }
+
     /// The newest sample that says anything.
     pub(super) fn newest(&self) -> Option<&Sample> {
         self.samples.iter().rev().find(|sample| sample.is_conclusive())
@@ -157,10 +167,10 @@ impl Cell {
 
     /// When the present row of good samples began, if a bad one is remembered before it.
     pub(super) fn good_since(&self) -> Option<i64> {
-        let conclusive = || self.samples.iter().rev().filter(|sample| sample.is_conclusive());
-        if !conclusive().any(Sample::is_down) {
+        if !self.has_failed() {
             return None;
         }
+        let conclusive = || self.samples.iter().rev().filter(|sample| sample.is_conclusive());
         conclusive().take_while(|sample| !sample.is_down()).last().map(|sample| sample.at)
     }
 }

@@ -39,10 +39,11 @@ pub struct Confirmed {
 impl Confirmed {
     /// What is needed of a sighting that is a confirmation.
     fn of(seen: &Sighting<'_>) -> Option<Self> {
+        let varied = seen.varied?;
         Some(Self {
             at: seen.scheduled_at,
             region: seen.region.into(),
-            varied: seen.varied?,
+            varied,
             outcome: seen.outcome,
             failure: seen.failure,
             by_v6: seen.peer.map(|peer| peer.is_ipv6()),

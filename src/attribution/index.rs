@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, collections::HashMap, sync::Arc, time::Duration};
 
-use super::World;
+use super::{World, names::Quick};
 use crate::model::{PartyKind, Subject};
 
 #[derive(Debug, Clone, Default)]
@@ -10,7 +10,7 @@ pub(super) struct Index {
     pub(super) probes: Vec<ProbeIx>,
     pub(super) subjects: Vec<SubjectIx>,
     pub(super) parties: Vec<PartyIx>,
-    names: HashMap<Arc<str>, usize>,
+    names: HashMap<Arc<str>, usize, Quick>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +80,6 @@ impl Index {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 8).min(i64::MAX / 8)
 }

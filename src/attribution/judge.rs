@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -38,11 +39,15 @@ pub struct Judge {
 struct Said {
     verdicts: Vec<Verdict>,
     at: i64,
+    /// When they were last anything but good.
+    bad_at: i64,
     sound: Vec<bool>,
 }
 
 /// A verdict is not repeated for longer than this without another look: what is fresh changes with time.
 const REPEAT: i64 = 5_000;
+/// What was not good in this time is looked at whenever anything new is seen: half an hour.
+const LATELY: i64 = 30 * 60_000;
 
 impl Judge {
     /// A judge that has seen nothing yet.
@@ -66,6 +71,13 @@ impl Judge {
     #[must_use]
     pub const fn world(&self) -> &World {
         &self.world
+    }
+
+    /// From one start of a probe to the next; nothing where nothing is known of it.
+    #[must_use]
+    pub fn interval_of(&self, probe: &str) -> Option<Duration> {
+        let millis = self.seen.index.probes[self.seen.index.probe(probe)?].interval;
+        Some(Duration::from_millis(millis.unsigned_abs()))
     }
 
     /// Goes on with other parties and probes. What was seen of the probes that stay, stays.
@@ -101,13 +113,14 @@ impl Judge {
                 continue;
             }
             let said = &self.said[party];
-            let repeats = !self.seen.touched[party]
-                && said.sound == sound
-                && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
+            let news = self.seen.touched[party] && !(at - said.bad_at > LATELY && self.is_quiet(party, at));
+            let repeats = !news && said.sound == sound && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
             if !repeats {
                 let verdicts = self.of_party(party, &sound, &sights, at);
                 self.seen.touched[party] = false;
-                self.said[party] = Said { verdicts, at, sound: sound.clone() };
+                let bad = verdicts.iter().any(|verdict| verdict.is_bad() || !verdict.has_evidence());
+                let bad_at = if bad { at } else { self.said[party].bad_at };
+                self.said[party] = Said { verdicts, at, bad_at, sound: sound.clone() };
             }
             for verdict in &self.said[party].verdicts {
                 verdicts.insert(verdict.subject.clone(), Verdict { at: now, ..verdict.clone() });
@@ -145,12 +158,15 @@ impl Judge {
         let quiet = |region: &super::absorb::Region| {
             at - region.newest <= self.seen.parts[region.everything].interval.saturating_mul(2)
         };
-        let channels = [Channel::Failing, Channel::Slow, Channel::Inconclusive];
         self.seen.regions.iter().all(quiet)
             && self.memories.iter().all(Memory::is_calm)
-            && self.seen.parts.iter().all(|part| {
-                channels.iter().all(|channel| part.is_idle(*channel) || part.suspicion(*channel, at).is_none())
-            })
+            && !self.seen.parts.iter().any(|part| part.is_suspicious(at))
+    }
+
+    /// Whether nothing speaks against a party, or did when it was last looked at.
+    fn is_quiet(&self, party: usize, at: i64) -> bool {
+        self.memories[party].is_calm()
+            && !self.seen.parts_of[party].iter().any(|part| self.seen.parts[*part].is_suspicious(at))
     }
 
     fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {
@@ -208,7 +224,6 @@ impl Judge {
             }
         }
         let cells: Vec<&Cell> = self.cells_of(subject).filter(|cell| seen.contains(&cell.region)).collect();
-        let cells = current(cells, ix.interval);
         verdict.regions_seen = seen.len();
         if seen.is_empty() {
             verdict.cause = Cause::Unknown;
@@ -229,7 +244,7 @@ impl Judge {
             }
             return verdict;
         }
-        good(&mut verdict, &cells, ix.interval);
+        good(&mut verdict, cells, ix.interval);
         verdict
     }
 
@@ -286,7 +301,7 @@ impl Judge {
 
 /// Without the cells that another of the same probe and region has taken over from: a session that is held again is not
 /// opened in the next rounds, and a vantage point that is gone does not look again.
-pub(super) fn current(cells: Vec<&Cell>, interval: i64) -> Vec<&Cell> {
+fn current(cells: Vec<&Cell>, interval: i64) -> Vec<&Cell> {
     let newest = |cell: &Cell| cell.newest().map_or(i64::MIN, |sample| sample.at);
     let mut latest: BTreeMap<(usize, usize), i64> = BTreeMap::new();
     for cell in &cells {
@@ -300,14 +315,23 @@ pub(super) fn current(cells: Vec<&Cell>, interval: i64) -> Vec<&Cell> {
 }
 
 /// A good verdict: what had failed must come through a round before the round counts as good.
-fn good(verdict: &mut Verdict, cells: &[&Cell], interval: i64) {
-    let up = || cells.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
-    let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
-    let newest = || up().filter_map(|cell| cell.newest()).map(|sample| sample.at);
-    let at = back.iter().map(|(_, newest)| *newest).min().or_else(|| newest().max()).unwrap_or_default();
+pub(super) fn good(verdict: &mut Verdict, cells: Vec<&Cell>, interval: i64) {
     verdict.confidence = 0.99;
-    verdict.onset = back.iter().map(|(since, _)| *since).max().map(instant);
-    verdict.round = at.div_euclid(interval.max(1));
+    let newest = |cells: &[&Cell]| {
+        let newest = cells.iter().filter_map(|cell| cell.newest()).filter(|newest| !newest.is_down());
+        newest.map(|sample| sample.at).max()
+    };
+    // Where nothing is remembered to have failed, the newest says when it was last good.
+    let at = if cells.iter().any(|cell| cell.has_failed()) {
+        let cells = current(cells, interval);
+        let up = || cells.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
+        let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
+        verdict.onset = back.iter().map(|(since, _)| *since).max().map(instant);
+        back.iter().map(|(_, newest)| *newest).min().or_else(|| newest(&cells))
+    } else {
+        newest(&cells)
+    };
+    verdict.round = at.unwrap_or_default().div_euclid(interval.max(1));
 }
 
 /// When a row of bad samples began that is still going on or just over, and over how many rounds it has lasted. What

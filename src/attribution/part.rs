@@ -4,7 +4,10 @@
 
 use std::collections::VecDeque;
 
-use super::{cell::Sample, noise::{FULL, SEVERITIES}};
+use super::{
+    cell::Sample,
+    noise::{FULL, SEVERITIES},
+};
 
 /// Evidence that one round can give at most, in nats.
 pub(super) const CLIP: f32 = 3.0;
@@ -170,6 +173,12 @@ impl Part {
     /// Whether its alarm was on since an instant.
     pub(super) fn rang_since(&self, channel: Channel, at: i64) -> bool {
         self.rung[channel as usize] >= at
+    }
+
+    /// Whether anything about it is worth a look.
+    pub(super) fn is_suspicious(&self, now: i64) -> bool {
+        let channels = [Channel::Failing, Channel::Slow, Channel::Inconclusive];
+        channels.into_iter().any(|channel| !self.is_idle(channel) && self.suspicion(channel, now).is_some())
     }
 
     /// What is worth a look: an alarm, or nearly a bad round's worth of evidence that is not getting old.

@@ -5,7 +5,7 @@ use super::{
     absorb::{self, Seen},
     cell::Cell,
     hypotheses,
-    judge::{current, instant, settle},
+    judge::{good, instant, settle},
     part::{Channel, Strength},
     surroundings::Tally,
 };
@@ -207,19 +207,10 @@ fn blame(verdict: &mut Verdict, fault: Fault, name: &std::sync::Arc<str>, interv
 
 /// A good verdict: what had failed must come through a round before the round counts as good.
 fn sees_again(seen: &Seen, region: usize, verdict: &mut Verdict, interval: i64) {
-    let witnesses: Vec<&Cell> = {
-        let control = |cell: &&Cell| seen.index.kind_of(cell.probe) == PartyKind::Control;
-        let controls: Vec<&Cell> = seen.cells_in(region).filter(control).collect();
-        let witnesses = if controls.is_empty() { seen.cells_in(region).collect() } else { controls };
-        current(witnesses, interval)
-    };
-    let up = || witnesses.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
-    let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
-    verdict.confidence = 0.99;
-    verdict.onset = back.iter().map(|(since, _)| *since).max().map(instant);
-    let newest = || up().filter_map(|cell| cell.newest()).map(|sample| sample.at);
-    let at = back.iter().map(|(_, newest)| *newest).min().or_else(|| newest().max()).unwrap_or_default();
-    verdict.round = at.div_euclid(interval);
+    let control = |cell: &&Cell| seen.index.kind_of(cell.probe) == PartyKind::Control;
+    let controls: Vec<&Cell> = seen.cells_in(region).filter(control).collect();
+    let witnesses = if controls.is_empty() { seen.cells_in(region).collect() } else { controls };
+    good(verdict, witnesses, interval);
 }
 
 fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {

@@ -174,17 +174,28 @@ impl Course {
 
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
-        self.noticing.absorb(seen);
-        self.ourselves.absorb(self.judge.world(), seen, now);
+        self.note(seen, now);
         self.judge.absorb(seen, now)
     }
 
     /// Takes one observation of the time before, that was known then: the judge is to come to what it came to then, while
     /// nobody was silent because nobody listened.
     pub fn recall(&mut self, seen: &Sighting<'_>, known_at: Timestamp, now: Timestamp) {
-        self.noticing.absorb(seen);
-        self.ourselves.absorb(self.judge.world(), seen, now);
+        self.note(seen, now);
         self.judge.absorb(seen, known_at);
+    }
+
+    fn note(&mut self, seen: &Sighting<'_>, now: Timestamp) {
+        self.noticing.absorb(seen);
+        if let Some(interval) = self.judge.interval_of(seen.probe) {
+            self.ourselves.absorb(interval, seen, now);
+        }
+    }
+
+    /// Whether there is anything to judge an observation of this probe by.
+    #[must_use]
+    pub fn knows(&self, probe: &str) -> bool {
+        self.judge.interval_of(probe).is_some()
     }
 
     /// Judges as it was judged at an instant before, without a consequence.
@@ -221,7 +232,7 @@ impl Course {
     /// Whether there is nothing to judge: nothing is suspicious and no incident is under way.
     #[must_use]
     pub fn is_calm(&self, now: Timestamp) -> bool {
-        self.incidents.current().next().is_none() && self.judge.is_calm(now)
+        self.incidents.current().next().is_none() && self.ourselves.is_calm(now) && self.judge.is_calm(now)
     }
 
     /// Judges what is known now, and takes the incidents one step on.

@@ -43,7 +43,7 @@ impl Noticing {
 
     /// Takes one observation.
     pub fn absorb(&mut self, seen: &Sighting<'_>) {
-        if seen.varied.is_some() {
+        if seen.varied.is_some() || self.probes.is_empty() {
             return;
         }
         let Some((_, regions)) = self.probes.get_mut(seen.probe) else { return };
@@ -53,9 +53,12 @@ impl Noticing {
             (Outcome::Down, None) => Way::Down,
             (Outcome::Inconclusive, _) => return,
         };
-        let last = regions.entry(seen.region.into()).or_insert((seen.scheduled_at, way));
-        if seen.scheduled_at >= last.0 {
-            *last = (seen.scheduled_at, way);
+        match regions.get_mut(seen.region) {
+            Some((last, _)) if seen.scheduled_at < *last => {}
+            Some(last) => *last = (seen.scheduled_at, way),
+            None => {
+                regions.insert(seen.region.into(), (seen.scheduled_at, way));
+            }
         }
     }
 

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
+
 use super::ClockOff;
 use crate::{
-    attribution::World,
     incident::Incidents,
     model::{Cause, Failure, Kind, Outcome, Phase, Reason, Sighting, Subject, Timestamp, Verdict},
 };
@@ -20,7 +21,7 @@ const MISSED_AFTER: Duration = Duration::from_mins(1);
 /// A region that has sent nothing for so long is not expected to any more.
 const EXPECTED_FOR: Duration = Duration::from_hours(24);
 /// An observation older than this tells that its region was there then, not that it is there now.
-const FRESH: Duration = Duration::from_mins(10);
+const FRESH: TimeDelta = TimeDelta::minutes(10);
 /// A store must have failed for so long before it is said.
 const FAILING_FOR: Duration = Duration::from_secs(30);
 /// For how long a store that failed is said to be well again.
@@ -95,21 +96,19 @@ impl Ourselves {
         }
     }
 
-    /// Takes note of an observation.
-    pub fn absorb(&mut self, world: &World, seen: &Sighting<'_>, now: Timestamp) {
-        let Some(probe) = world.probes.get(seen.probe) else { return };
-        let at = if seen.scheduled_at < now - FRESH { seen.scheduled_at } else { now };
+    /// Takes note of an observation of a probe with this interval.
+    pub fn absorb(&mut self, interval: Duration, seen: &Sighting<'_>, now: Timestamp) {
+        let at = if now.signed_duration_since(seen.scheduled_at) > FRESH { seen.scheduled_at } else { now };
         if !self.regions.contains_key(seen.region) {
-            let heard = Heard { last: at, interval: probe.interval, slots: Default::default() };
-            self.regions.insert(seen.region.into(), heard);
+            self.regions.insert(seen.region.into(), Heard { last: at, interval, slots: Default::default() });
         }
         let Some(heard) = self.regions.get_mut(seen.region) else { return };
         heard.last = heard.last.max(at);
-        heard.interval = heard.interval.min(probe.interval);
+        heard.interval = heard.interval.min(interval);
         let lateness = seen.started_at.and_then(|started| (started - seen.scheduled_at).to_std().ok());
         let starved =
             seen.outcome == Outcome::Inconclusive && seen.failure.is_some_and(|(_, kind)| kind == Kind::Starved);
-        heard.count(seen.scheduled_at, starved || lateness.is_some_and(|late| late > LATE.max(probe.interval / 2)));
+        heard.count(seen.scheduled_at, starved || lateness.is_some_and(|late| late > LATE.max(interval / 2)));
     }
 
     /// Takes note of how the store is: why it cannot be written to, when it cannot.
@@ -146,15 +145,25 @@ impl Ourselves {
         self.no_hub = Some((region.clone(), since));
     }
 
+    fn is_silent(&self, heard: &Heard, now: Timestamp) -> bool {
+        let last = self.deaf.map_or(heard.last, |deaf| deaf.max(heard.last));
+        last + MISSED_AFTER.max(heard.interval * 3) < now
+    }
+
+    /// Whether nothing is wrong with us, nor about to be.
+    #[must_use]
+    pub fn is_calm(&self, now: Timestamp) -> bool {
+        let well = |heard: &Heard| !self.is_silent(heard, now) && heard.slots.iter().all(|slot| slot.late == 0);
+        self.clocks.is_empty() && self.no_hub.is_none() && self.store.is_none() && self.regions.values().all(well)
+    }
+
     /// Adds what is wrong with us to what was judged, in the place of what was judged of the same region.
     pub fn judge(&mut self, verdicts: &mut Vec<Verdict>, now: Timestamp) {
         self.regions.retain(|_, heard| heard.last + EXPECTED_FOR > now);
-        let heard_last = |heard: &Heard| self.deaf.map_or(heard.last, |deaf| deaf.max(heard.last));
-        let silent = |heard: &Heard| heard_last(heard) + MISSED_AFTER.max(heard.interval * 3) < now;
-        let reporting = self.regions.values().filter(|heard| !silent(heard)).count();
+        let reporting = self.regions.values().filter(|heard| !self.is_silent(heard, now)).count();
         let mut ours = Vec::new();
         for (region, heard) in &self.regions {
-            if silent(heard) && reporting > 0 {
+            if self.is_silent(heard, now) && reporting > 0 {
                 ours.push(missing(region, heard, reporting, now));
             } else if let Some((late, looks, since)) = heard.lateness(now) {
                 ours.push(late_region(region, heard, (late, looks), since, now));

@@ -29,7 +29,7 @@ use crate::{
 use chrono::{DurationRound as _, TimeDelta};
 
 /// Between two judgements of a world in which all is well.
-const CALM: TimeDelta = TimeDelta::seconds(10);
+const CALM: TimeDelta = TimeDelta::seconds(30);
 
 /// A trace on its way through a plan.
 pub struct Replay {
@@ -89,7 +89,7 @@ impl Replay {
     /// Whether there is anything to judge an observation of this probe by.
     #[must_use]
     pub fn knows(&self, probe: &str) -> bool {
-        self.course.world().probes.contains_key(probe)
+        self.course.knows(probe)
     }
 
     /// Takes an observation that was known at an instant: what was said until just before, and whether it counts.

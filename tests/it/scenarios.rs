@@ -275,7 +275,7 @@ impl Scenario {
             let now = beginning() + chrono::Duration::seconds(second);
             for seen in self.seen(second) {
                 judge.absorb(&Sighting::from(&seen), now);
-                ourselves.absorb(&world, &Sighting::from(&seen), now);
+                ourselves.absorb(world.probes[&*seen.probe].interval, &Sighting::from(&seen), now);
             }
             let mut verdicts = judge.judge(now);
             let store_fails = self.store_fails.as_ref().filter(|fails| (fails.from..fails.until).contains(&second));

@@ -1,0 +1,129 @@
+//! Names as numbers, and tables that are looked into for every observation. Knows nothing of what the names mean.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hash as _, Hasher},
+    sync::Arc,
+};
+
+/// Names that were met last, as places for them.
+const RECENT: usize = 1 << 10;
+
+/// For keys that nobody outside can choose: names of the configuration, numbers that we gave.
+pub(super) type Quick = BuildHasherDefault<Mixed>;
+
+/// Names in the order in which they were first met; number zero is no name.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    names: Vec<Arc<str>>,
+    /// By a hash that withstands whoever sends names.
+    numbers: HashMap<Arc<str>, u32>,
+    /// By a quick one: at a place is the number of the name that came there last, right or not.
+    recent: Vec<u32>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { names: vec!["".into()], numbers: [("".into(), 0)].into(), recent: vec![0; RECENT] }
+    }
+}
+
+impl Names {
+    /// The number of a name, a new one where it has none yet.
+    pub(super) fn number(&mut self, name: &str) -> u32 {
+        let mut mixed = Mixed::default();
+        name.hash(&mut mixed);
+        #[expect(clippy::cast_possible_truncation, reason = "only some bits are wanted")]
+        let place = mixed.finish() as usize % RECENT;
+        let recent = self.recent[place];
+        if self.name(recent) == name {
+            return recent;
+        }
+        let number = self.look_up(name);
+        self.recent[place] = number;
+        number
+    }
+
+    pub(super) fn name(&self, number: u32) -> &str {
+        self.names.get(number as usize).map_or("", |name| name)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    fn look_up(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let Ok(number) = u32::try_from(self.names.len()) else { return 0 };
+        let name: Arc<str> = name.into();
+        self.names.push(name.clone());
+        self.numbers.insert(name, number);
+        number
+    }
+}
+
+/// A hash of few instructions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mixed(u64);
+
+impl Mixed {
+    const fn mix(&mut self, word: u64) {
+        // Any odd number with its bits well spread.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
+            self.mix(u64::from_le_bytes(*chunk));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            self.mix(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.mix(byte.into());
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.mix(word.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.mix(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The upper bits are the better ones; tables look at the lower ones first.
+        self.0.rotate_left(26)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_keeps_its_number_however_many_there_are() {
+        let mut names = Names::default();
+        let all: Vec<String> = (0..5 * RECENT).map(|n| format!("name-{n}")).collect();
+        let numbers: Vec<u32> = all.iter().map(|name| names.number(name)).collect();
+        for (name, number) in all.iter().zip(&numbers) {
+            assert_eq!(names.number(name), *number);
+            assert_eq!(names.name(*number), name);
+        }
+        assert_eq!(names.number(""), 0);
+        assert_eq!(names.len(), 5 * RECENT + 1);
+        assert_eq!(names.name(u32::MAX), "");
+    }
+}
