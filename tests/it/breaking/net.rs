@@ -29,7 +29,7 @@ impl Network {
     /// Builds one with these places.
     pub fn build(places: &[&'static str]) -> Self {
         let tag = format!("{:x}", std::process::id() & 0xffff);
-        let net = 20 + u8::try_from(std::process::id() % 200).unwrap();
+        let net = free_net();
         let spaces = Spaces { tag, net, places: places.to_vec() };
         let built = spaces.build();
         Self { spaces: built.then_some(spaces), relays: Mutex::default() }
@@ -101,6 +101,14 @@ impl Network {
             }
         }
     }
+}
+
+/// A number that no network here has: one that a killed run has left behind would take what is meant for ours.
+fn free_net() -> u8 {
+    let taken = Command::new("ip").args(["-4", "-brief", "address"]).output();
+    let taken = taken.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let mut all = (0..200).map(|step| 20 + u8::try_from((std::process::id() + step) % 200).unwrap());
+    all.find(|net| !taken.contains(&format!(" 10.{net}.0."))).expect("a network that is free")
 }
 
 impl Spaces {
