@@ -1,5 +1,5 @@
 # `make run` and `make test` do all set-up on a fresh machine that has Rust.
-.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-hub bench-sessions bench-sizing simulate break clean
+.PHONY: run demo test setup peers fmt lint deny stage image unit docs bench bench-alerting bench-delivery bench-hub bench-replay bench-sessions bench-sizing simulate break clean
 
 CARGO ?= cargo
 
@@ -71,6 +71,10 @@ bench-sizing: stage
 # What one hub over Postgres takes, stores and judges on one core (8 minutes to build, 1 to run).
 bench-hub:
 	$(CARGO) bench --locked --bench hub -- --seconds 60
+
+# The figures of docs/REPLAY.md: a trace of 1 GB replayed (10 minutes to build, 1 to run).
+bench-replay: stage
+	./bench/replay
 
 # The figures of docs/ATTRIBUTION.md: worlds with faults whose truth is known. `make simulate WITH=--quick` for a glance.
 WITH ?=

@@ -158,7 +158,8 @@ impl Replay {
         }
         self.turned = Some(now);
         let turn = self.course.turn(now);
-        let bad = turn.verdicts.iter().any(Verdict::is_bad);
+        // A party that the trace tells nothing of is no reason to look more closely.
+        let bad = turn.verdicts.iter().any(|verdict| verdict.is_bad() && verdict.has_evidence());
         self.well = !bad && turn.changes.is_empty() && self.course.incidents().current().next().is_none();
         let mut told: Vec<&Subject> = Vec::new();
         for change in &turn.changes {
