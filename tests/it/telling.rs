@@ -271,18 +271,7 @@ fn killed_while_slack_says_nothing_it_tells_it_afterwards() {
 fn a_disk_that_is_full_for_a_while_loses_no_message_and_doubles_none() {
     let (provider, control, slack) = (Target::start(), Target::start(), Slack::start());
     let directory = home(&provider, &control, &slack);
-    let mut command = usoryou_unharmed_by_limits(directory.path());
-    command.args(["run", "--listen", "127.0.0.1:0"]);
-    let mut program = Program::start_by(command);
-    eventually(
-        "first facts",
-        || {
-            if provider.asked.load(SeqCst) > 3 { Ok(()) } else { Err("nothing asked".to_owned()) }
-        },
-    );
-    limit_files(&program, "1");
-    provider.broken.store(true, SeqCst);
-    program.logs("going on in memory");
+    let mut program = on_a_full_disk(directory.path(), &provider);
     let (before, since) = (provider.asked.load(SeqCst), Instant::now());
     std::thread::sleep(Duration::from_secs(3));
     let rounds = since.elapsed().as_millis() / 200;
@@ -301,23 +290,11 @@ fn a_disk_that_is_full_for_a_while_loses_no_message_and_doubles_none() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// Lets files of a process grow to so many bytes and no further: what a full disk looks like to it.
 #[test]
 fn a_disk_that_stays_full_keeps_nobody_from_hearing_of_what_opens() {
     let (provider, control, slack) = (Target::start(), Target::start(), Slack::start());
     let directory = home(&provider, &control, &slack);
-    let mut command = usoryou_unharmed_by_limits(directory.path());
-    command.args(["run", "--listen", "127.0.0.1:0"]);
-    let mut program = Program::start_by(command);
-    eventually(
-        "first facts",
-        || {
-            if provider.asked.load(SeqCst) > 3 { Ok(()) } else { Err("nothing asked".to_owned()) }
-        },
-    );
-    limit_files(&program, "1");
-    provider.broken.store(true, SeqCst);
-    program.logs("going on in memory");
+    let mut program = on_a_full_disk(directory.path(), &provider);
     // As long as it is no hiccup.
     std::thread::sleep(Duration::from_secs(25));
     assert_eq!(slack.messages().len(), 0, "{:#?}", slack.messages());
@@ -344,6 +321,24 @@ fn a_disk_that_stays_full_keeps_nobody_from_hearing_of_what_opens() {
     kill(program);
 }
 
+/// A program whose disk is full since it has seen something, and whose provider fails since then.
+fn on_a_full_disk(directory: &Path, provider: &Target) -> Program {
+    let mut command = usoryou_unharmed_by_limits(directory);
+    command.args(["run", "--listen", "127.0.0.1:0"]);
+    let mut program = Program::start_by(command);
+    eventually(
+        "first facts",
+        || {
+            if provider.asked.load(SeqCst) > 3 { Ok(()) } else { Err("nothing asked".to_owned()) }
+        },
+    );
+    limit_files(&program, "1");
+    provider.broken.store(true, SeqCst);
+    program.logs("going on in memory");
+    program
+}
+
+/// Lets files of a process grow to so many bytes and no further: what a full disk looks like to it.
 fn limit_files(program: &Program, bytes: &str) {
     let limit = format!("--fsize={bytes}:unlimited");
     let pid = program.id().to_string();
