@@ -96,6 +96,11 @@ impl Lane {
         Some(Keeper::new(Arc::clone(&self.probe), self.series.session(), seat, slots))
     }
 
+    /// Whether a round asks on an open connection.
+    pub(super) fn holds_a_session(&self) -> bool {
+        self.seat.is_some()
+    }
+
     /// Ends the session that the probe holds, if it does.
     pub(super) fn leave(&self) {
         if let Some(seat) = &self.seat {

@@ -180,7 +180,8 @@ impl Rota {
         engine.metrics.retain(&keep);
         let wanted = here.into_iter().filter_map(|probe| {
             let item = Arc::clone(self.lanes.get(&probe.name)?);
-            Some(Wanted { name: Arc::clone(&probe.name), interval: probe.interval, item })
+            let gathered = item.holds_a_session();
+            Some(Wanted { name: Arc::clone(&probe.name), interval: probe.interval, gathered, item })
         });
         self.schedule.replace(wanted, now);
         while self.keepers.try_join_next().is_some() {}

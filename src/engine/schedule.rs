@@ -1,10 +1,13 @@
 //! What is due when: pure arithmetic over the wall clock, no waiting and no IO. Owns rounds, slots and what becomes of
-//! both when the plan or the clock changes; must not know what a run does.
+//! both when the plan or the clock changes; must not know what a run does or how long it takes.
 //!
 //! Round `r` of a probe begins at `r × interval` since the Unix epoch, for every vantage point alike. Inside the round
 //! each vantage point has its own slot: a hash of its name sets where the first probe goes, and golden-ratio steps spread
 //! the others, so that any number of probes is spread evenly and one that comes or goes moves no other. Dues follow
 //! from round numbers, never from the last start: nothing drifts.
+//!
+//! Runs that take next to nothing may be gathered: their slots fall on a grid, so that some sixteen of them begin
+//! together where there are many. Waking up costs several times what asking on an open connection does.
 
 use std::{
     cmp::Reverse,
@@ -21,6 +24,11 @@ type Micros = i64;
 
 /// New probes have their first run within this time, or within their interval where that is shorter.
 const FIRST_RUN_WITHIN: Micros = 1_000_000;
+/// Gathered runs that begin together where there are enough of them: so many, and fewer than twice as many.
+const TOGETHER: u64 = 16;
+/// Nothing that is gathered is moved further than this, or than this part of its interval.
+const GATHERED_WITHIN: Micros = 100_000;
+const LEAST_SLOTS: u64 = 64;
 /// A clock that jumps forward counts at most this many missed rounds of a probe: a machine without a battery wakes up
 /// in 1970.
 const MISSED_AT_MOST: u64 = 100_000;
@@ -31,6 +39,8 @@ pub(super) struct Wanted<T> {
     pub(super) name: Arc<str>,
     /// From one round to the next.
     pub(super) interval: Duration,
+    /// Whether it may begin together with others.
+    pub(super) gathered: bool,
     /// What the caller gets back when it is due.
     pub(super) item: T,
 }
@@ -99,12 +109,15 @@ impl<T: Clone> Schedule<T> {
         let mut known: HashMap<Arc<str>, Entry<T>> =
             self.entries.drain(..).map(|entry| (Arc::clone(&entry.name), entry)).collect();
         let mut joining = Vec::new();
-        for Wanted { name, interval, item } in wanted {
-            let interval = Micros::try_from(interval.as_micros()).unwrap_or(Micros::MAX / 4).max(1);
-            match known.remove(&name) {
-                Some(entry) if entry.interval == interval => self.entries.push(Entry { item, ..entry }),
-                Some(_) => joining.push((name, interval, item, false)),
-                None => joining.push((name, interval, item, true)),
+        let mut gathered: HashMap<Micros, u64> = HashMap::new();
+        for wanted in wanted {
+            let interval = Micros::try_from(wanted.interval.as_micros()).unwrap_or(Micros::MAX / 4).max(1);
+            *gathered.entry(interval).or_default() += u64::from(wanted.gathered);
+            match known.remove(&wanted.name) {
+                Some(entry) if entry.interval == interval => {
+                    self.entries.push(Entry { item: wanted.item, ..entry });
+                }
+                before => joining.push((wanted, interval, before.is_none())),
             }
         }
         let mut lowest: HashMap<Micros, u32> = HashMap::new();
@@ -112,7 +125,7 @@ impl<T: Clone> Schedule<T> {
         for entry in &self.entries {
             taken.entry(entry.interval).or_default().insert(entry.rank);
         }
-        for (name, interval, item, new) in joining {
+        for (Wanted { name, item, gathered: on_grid, .. }, interval, new) in joining {
             // The smallest rank that no probe of the same interval has.
             let taken = taken.entry(interval).or_default();
             let below = lowest.entry(interval).or_insert(0);
@@ -120,6 +133,7 @@ impl<T: Clone> Schedule<T> {
             *below = rank;
             let spread = rank_fraction(rank);
             let phase = share(interval, hash_step(self.vantage, interval).wrapping_add(spread));
+            let phase = if on_grid { phase - phase % grid(interval, gathered[&interval]) } else { phase };
             let mut entry = Entry { name, interval, rank, phase, next: Slot { at: now, round: 0 }, first: new, item };
             entry.next = if new {
                 let at = now + share(interval.min(FIRST_RUN_WITHIN), spread);
@@ -227,6 +241,13 @@ impl<T> Entry<T> {
         let next = self.slot_after(run.at + self.interval / 2 - 1);
         if next.round > run.round { next } else { self.slot(run.round + 1) }
     }
+}
+
+/// From one slot to the next of so many gathered runs of an interval. It changes only when they double, so that one that
+/// comes moves few.
+fn grid(interval: Micros, gathered: u64) -> Micros {
+    let slots = (1 << (gathered / TOGETHER).max(1).ilog2()).max(LEAST_SLOTS);
+    (interval / Micros::try_from(slots).unwrap_or(Micros::MAX)).clamp(1, GATHERED_WITHIN)
 }
 
 /// The fraction of the circle, as a share of 2^64, at which a rank lies: steps of the golden ratio leave gaps of at most

@@ -16,7 +16,7 @@ fn start() -> Timestamp {
 }
 
 fn probes(count: usize, interval: Duration) -> Vec<Wanted<usize>> {
-    (0..count).map(|item| Wanted { name: format!("p{item}").into(), interval, item }).collect()
+    (0..count).map(|item| Wanted { name: format!("p{item}").into(), interval, gathered: false, item }).collect()
 }
 
 fn schedule(region: &str, count: usize, interval: Duration) -> Schedule<usize> {
@@ -170,7 +170,7 @@ fn a_reload_moves_nobody_who_stays() {
     let before = dues(&schedule);
     let mut wanted = probes(5, 10 * SECOND);
     wanted.remove(1);
-    wanted.insert(0, Wanted { name: "new".into(), interval: 10 * SECOND, item: 99 });
+    wanted.insert(0, Wanted { name: "new".into(), interval: 10 * SECOND, gathered: false, item: 99 });
     schedule.replace(wanted, now);
     let after = dues(&schedule);
     for (name, at) in &before {
@@ -190,4 +190,40 @@ fn another_interval_is_another_slot_without_an_extra_run() {
     let runs = until(&mut schedule, now, now + TimeDelta::seconds(10));
     assert_eq!(runs.len(), 10);
     assert!(runs.iter().all(|run| !run.first));
+}
+
+#[test]
+fn what_is_gathered_begins_some_sixteen_at_a_time_and_never_far_from_where_it_would() {
+    let interval = 30 * SECOND;
+    let of_round = |gathered: bool, count: usize| {
+        let mut schedule = Schedule::new(&vantage("eu-west"));
+        schedule.replace(probes(count, interval).into_iter().map(|probe| Wanted { gathered, ..probe }), start());
+        let from = start() + TimeDelta::minutes(1);
+        until(&mut schedule, start(), from);
+        let mut runs = until(&mut schedule, from, from + TimeDelta::seconds(30));
+        runs.sort_by_key(|run| (run.item, run.due.round));
+        runs
+    };
+    let (spread, together) = (of_round(false, 5000), of_round(true, 5000));
+    let instants: std::collections::BTreeSet<Timestamp> = together.iter().map(|run| run.due.scheduled_at).collect();
+    assert!((290..=320).contains(&instants.len()), "{}", instants.len());
+    let mut moved = 0;
+    for (one, other) in spread.iter().zip(&together) {
+        if one.item == other.item && one.due.round == other.due.round {
+            let by = one.due.scheduled_at - other.due.scheduled_at;
+            assert!(by >= TimeDelta::zero() && by < TimeDelta::milliseconds(100), "{by}");
+            moved += 1;
+        }
+    }
+    assert!(moved > 4900, "{moved}");
+    // A hundred thousand do not begin more at a time: their slots are closer.
+    let mut most: HashMap<Timestamp, u32> = HashMap::new();
+    for run in of_round(true, 100_000) {
+        *most.entry(run.due.scheduled_at).or_default() += 1;
+    }
+    assert!(most.values().all(|count| *count <= 32), "{:?}", most.values().max());
+    // Where there are few each stays alone.
+    let instants: std::collections::BTreeSet<Timestamp> =
+        of_round(true, 20).iter().map(|run| run.due.scheduled_at).collect();
+    assert!(instants.len() >= 19, "{}", instants.len());
 }
