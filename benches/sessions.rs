@@ -4,6 +4,8 @@
 //! `open N MICROS` for each connection that has become a WebSocket, with the time since 1970.
 //! `sessions hold CONFIG` runs the engine alone: schedule, sessions, recording, metrics; what it sees is counted by kind of
 //! connection and outcome, and printed every second.
+//! `sessions bare CA PORT COUNT SECONDS BURST` is the least that a client can be, for comparison: blocking sockets, one
+//! thread, nothing measured or kept. It asks COUNT sessions in turn, each every SECONDS, BURST of them at a time.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,16 +15,17 @@
 
 use std::{
     collections::BTreeMap,
+    io::{Read as _, Write as _},
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::StreamExt as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -34,6 +37,9 @@ fn main() {
     match words.as_slice() {
         ["serve", dir, port] => runtime().block_on(serve(Path::new(dir), port.parse().unwrap())),
         ["hold", config] => runtime().block_on(hold(config)),
+        ["bare", ca, port, count, seconds, burst] => {
+            bare(ca, port, count.parse().unwrap(), seconds.parse().unwrap(), burst.parse().unwrap());
+        }
         // `cargo bench` without arguments runs every bench target: nothing to do for this one.
         _ => {}
     }
@@ -70,6 +76,59 @@ async fn hold(config: &str) {
             _ = tick.tick() => println!("{}", serde_json::to_string(&counts).unwrap()),
         }
     }
+}
+
+/// Opens all sessions, then asks them for ever. A ping is a `write` and a `read` in order; what lies between two bursts
+/// is one `sleep`.
+fn bare(ca: &str, port: &str, count: u32, seconds: u32, burst: usize) {
+    let config = trusting(ca);
+    let mut sessions: Vec<_> = (0..count).map(|_| upgraded(&config, port)).collect();
+    println!("{{}}");
+    let (pause, began) = (Duration::from_secs(seconds.into()) / count, Instant::now());
+    let mut asked = 0;
+    loop {
+        for batch in sessions.chunks_mut(burst) {
+            for session in &mut *batch {
+                session.write_all(PING).unwrap();
+            }
+            for session in &mut *batch {
+                session.read_exact(&mut [0; PONG]).unwrap();
+            }
+            asked += u32::try_from(batch.len()).unwrap();
+            std::thread::sleep((began + pause * asked).saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// A masked ping with eight bytes, as long as those of the engine; the mask is zero.
+const PING: &[u8] = &[0x89, 0x88, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+/// Bytes of the answer, which is not masked.
+const PONG: usize = 10;
+
+type Blocking = rustls::StreamOwned<rustls::ClientConnection, std::net::TcpStream>;
+
+fn trusting(ca: &str) -> Arc<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn upgraded(config: &Arc<rustls::ClientConfig>, port: &str) -> Blocking {
+    let socket = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let session = rustls::ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    let head = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    stream
 }
 
 async fn serve(dir: &Path, port: u16) {
