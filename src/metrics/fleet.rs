@@ -3,13 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use prometheus_client::metrics::histogram::Histogram;
-
-use super::{
-    Metrics, lock,
-    probe::{LATENCY, histogram},
-    uplink,
-};
+use super::{Metrics, histogram::Histogram, lock, probe::LATENCY, uplink};
 use crate::model::{Cause, FeedState, FeedWord, Incident, Timestamp, Verdict};
 
 /// The state behind the figures of the hub side.
@@ -56,7 +50,7 @@ pub(super) struct Hub {
 
 impl Default for Hub {
     fn default() -> Self {
-        let (rounds, verdict_delay) = (histogram(&LATENCY), histogram(&LATENCY));
+        let (rounds, verdict_delay) = (Histogram::new(&LATENCY), Histogram::new(&LATENCY));
         Self { observations: 0, queue: 0, rounds, last_round: None, leading: None, verdict_delay }
     }
 }

@@ -4,6 +4,7 @@
 
 mod encode;
 mod fleet;
+mod histogram;
 mod probe;
 mod process;
 mod session;

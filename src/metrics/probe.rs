@@ -10,9 +10,8 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::metrics::histogram::{Histogram, NativeHistogramConfig};
-
 use super::{
+    histogram::Histogram,
     lock,
     session::{Session, SessionSeries},
 };
@@ -23,15 +22,6 @@ pub(super) const LATENCY: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// Upper bounds in seconds for our own lateness, which should be far below a network's.
 const LATENESS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.25, 1.0, 5.0];
-/// Sparse buckets of one native histogram at most; beyond it its resolution is halved.
-const NATIVE_BUCKETS: usize = 160;
-
-/// A histogram with classic buckets for every scraper and native ones for those that ask in protobuf.
-pub(super) fn histogram(bounds: &[f64]) -> Histogram {
-    let native = NativeHistogramConfig::default().max_buckets(NATIVE_BUCKETS);
-    Histogram::new_classic_and_native(bounds.iter().copied(), native)
-}
-
 /// The labels on every series of a probe. Their values come from the configuration only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProbeLabels {
@@ -71,8 +61,8 @@ pub struct ProbeSeries(Arc<Series>);
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) labels: ProbeLabels,
-    pub(super) durations: [[OnceLock<Histogram>; CONNECTIONS.len()]; Outcome::ALL.len()],
-    pub(super) phases: [[OnceLock<Histogram>; CONNECTIONS.len()]; Phase::ALL.len()],
+    pub(super) durations: [[OnceLock<Box<Histogram>>; CONNECTIONS.len()]; Outcome::ALL.len()],
+    pub(super) phases: [[OnceLock<Box<Histogram>>; CONNECTIONS.len()]; Phase::ALL.len()],
     pub(super) runs: [AtomicU64; Outcome::ALL.len()],
     pub(super) failures: Mutex<BTreeMap<(Phase, Kind), u64>>,
     pub(super) confirmations: Mutex<BTreeMap<(Varied, Outcome), u64>>,
@@ -105,7 +95,7 @@ impl ProbeSeries {
             confirmations: Mutex::default(),
             deliveries: Mutex::default(),
             missed: AtomicU64::new(0),
-            lateness: histogram(&LATENESS),
+            lateness: Histogram::new(&LATENESS),
             session: Mutex::default(),
             up: AtomicU8::new(UP_UNKNOWN),
             last_run_micros: AtomicI64::new(NEVER),
@@ -117,8 +107,8 @@ impl ProbeSeries {
     pub fn record(&self, seen: &Observation) {
         let series = &*self.0;
         let connection = seen.connection as usize;
-        let latency = |slot: &OnceLock<Histogram>, took: Duration| {
-            slot.get_or_init(|| histogram(&LATENCY)).observe(took.as_secs_f64());
+        let latency = |slot: &OnceLock<Box<Histogram>>, took: Duration| {
+            slot.get_or_init(|| Box::new(Histogram::new(&LATENCY))).observe(took.as_secs_f64());
         };
         latency(&series.durations[seen.outcome as usize][connection], seen.duration);
         for (phase, took) in seen.phases.iter() {
@@ -174,7 +164,7 @@ impl ProbeSeries {
 /// What became of the messages that one region wrote.
 #[derive(Debug, Clone)]
 pub(super) struct Deliveries {
-    pub(super) seconds: Histogram,
+    pub(super) seconds: Arc<Histogram>,
     pub(super) came: [u64; Came::ALL.len()],
 }
 
@@ -188,7 +178,7 @@ impl Series {
         } else {
             Arc::clone(&arrival.writer_region)
         };
-        let none = || Deliveries { seconds: histogram(&LATENCY), came: Default::default() };
+        let none = || Deliveries { seconds: Arc::new(Histogram::new(&LATENCY)), came: Default::default() };
         let known = deliveries.entry(writer).or_insert_with(none);
         known.came[arrival.came as usize] += 1;
         if let Some(took) = arrival.took() {

@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 
 use super::{
+    histogram::Histogram,
     lock,
-    probe::{LATENCY, ProbeSeries, histogram},
+    probe::{LATENCY, ProbeSeries},
 };
 use crate::model::Kind;
 
@@ -33,7 +33,7 @@ pub(super) struct Session {
     tried: AtomicBool,
     since: Mutex<Option<Instant>>,
     pub(super) drops: Mutex<BTreeMap<Kind, u64>>,
-    pub(super) reconnects: OnceLock<Histogram>,
+    pub(super) reconnects: OnceLock<Box<Histogram>>,
 }
 
 impl SessionSeries {
@@ -47,7 +47,7 @@ impl SessionSeries {
     pub fn opened(&self, again_after: Option<Duration>) {
         self.set(Some(Instant::now()));
         if let Some(took) = again_after {
-            self.session.reconnects.get_or_init(|| histogram(&LATENCY)).observe(took.as_secs_f64());
+            self.session.reconnects.get_or_init(|| Box::new(Histogram::new(&LATENCY))).observe(took.as_secs_f64());
         }
     }
 

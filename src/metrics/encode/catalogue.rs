@@ -11,13 +11,14 @@ use std::{
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, LabelSetEncoder},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge, histogram::Histogram},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
 use crate::{
     metrics::{
         Metrics,
         fleet::Fleet,
+        histogram::Histogram,
         lock,
         probe::{CONNECTIONS, ProbeLabels, ProbeSeries, Series},
     },
@@ -70,7 +71,7 @@ fn probe_outcomes(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Err
             });
             slots.filter_map(|(slot, outcome, connection)| {
                 let own = [("outcome", outcome.word()), ("connection", connection.word())];
-                Some((probe_labels(probe, own), slot.get()?))
+                Some((probe_labels(probe, own), &**slot.get()?))
             })
         }),
     )?;
@@ -83,7 +84,7 @@ fn probe_outcomes(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Err
             });
             slots.filter_map(|(slot, phase, connection)| {
                 let own = [("phase", phase.word()), ("connection", connection.word())];
-                Some((probe_labels(probe, own), slot.get()?))
+                Some((probe_labels(probe, own), &**slot.get()?))
             })
         }),
     )?;
@@ -151,7 +152,7 @@ fn deliveries(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Error> 
         "delivery_seconds",
         "From writing a message at one end to its arrival at the other, by the region that wrote it",
         known.iter().flat_map(|(probe, writers)| {
-            writers.iter().map(|(region, known)| (probe_labels(probe, [("writer_region", &**region)]), &known.seconds))
+            writers.iter().map(|(region, known)| (probe_labels(probe, [("writer_region", &**region)]), &*known.seconds))
         }),
     )?;
     page.counters(
@@ -306,12 +307,7 @@ impl Page<'_, '_> {
         help: &str,
         series: impl IntoIterator<Item = (Labels<'l>, &'h Histogram)>,
     ) -> Result<(), Error> {
-        self.family(
-            name,
-            help,
-            MetricType::Histogram,
-            series.into_iter().map(|(labels, value)| (labels, value.clone())),
-        )
+        self.family(name, help, MetricType::Histogram, series.into_iter())
     }
 
     fn family<'l, M: EncodeMetric>(
