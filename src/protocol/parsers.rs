@@ -5,8 +5,16 @@
 pub type Parser = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const PARSERS: &[Parser] =
-    &[("mqtt", mqtt), ("delivery", delivery), ("grpc", grpc), ("realtime", realtime), ("firestore", firestore)];
+pub const PARSERS: &[Parser] = &[
+    ("mqtt", mqtt),
+    ("delivery", delivery),
+    ("grpc", grpc),
+    ("realtime", realtime),
+    ("firestore", firestore),
+    ("sse", sse),
+    ("token", token),
+    ("upgrade", upgrade),
+];
 
 /// Packets of MQTT, in both versions.
 pub fn mqtt(bytes: &[u8]) {
@@ -26,6 +34,21 @@ pub fn realtime(bytes: &[u8]) {
 /// What a listener of Firestore is told.
 pub fn firestore(bytes: &[u8]) {
     super::firestore::parse(bytes);
+}
+
+/// A stream of events, and the same cut in two.
+pub fn sse(bytes: &[u8]) {
+    super::sse::parse(bytes);
+}
+
+/// What a token endpoint answers.
+pub fn token(bytes: &[u8]) {
+    super::oauth2::parse(bytes);
+}
+
+/// The head of the answer to an upgrade.
+pub fn upgrade(bytes: &[u8]) {
+    super::ws::parse(bytes);
 }
 
 /// Messages of a `round_trip`.

@@ -128,3 +128,18 @@ fn more_than_can_wait_is_taken_early_and_not_lost() {
     let (taken, tally) = play(&lines);
     assert_eq!((taken.len(), tally.odd.len()), (100_111, 0));
 }
+
+#[test]
+fn the_corpus_is_read_to_its_end() {
+    let mut known = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/trace")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        for end in 0..=bytes.len() {
+            let mut taken = Taken::default();
+            let tally = read(&bytes[..end], &mut taken).unwrap();
+            assert_eq!(tally.bytes, end as u64);
+            known += taken.0.len();
+        }
+    }
+    assert!(known > 100, "{known}");
+}

@@ -98,3 +98,11 @@ impl Protocol for OAuth2 {
         overrides.change_way(ip, tls);
     }
 }
+
+/// Takes bytes for an answer, granted and refused.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parse(bytes: &[u8]) {
+    for status in [200, 400] {
+        let _ = answer::read(status, bytes, true);
+    }
+}

@@ -297,3 +297,14 @@ impl Protocol for Sse {
         head::replace(&mut file.headers, &overrides.headers);
     }
 }
+
+/// Takes bytes for a stream, whole and in two pieces.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parse(bytes: &[u8]) {
+    let (begin, rest) = bytes.split_at(bytes.len() / 2);
+    for pieces in [&[bytes][..], &[begin, rest]] {
+        let mut parser = parser::Parser::default();
+        let mut feed = pieces.iter().map(|piece| parser.feed(piece, |_| {}));
+        let _ = feed.try_for_each(|fed| fed);
+    }
+}

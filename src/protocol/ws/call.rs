@@ -15,7 +15,7 @@ use crate::{
 
 /// Enough for what control frames and small messages need, and kept for as long as the connection lasts: the default is
 /// 128 KiB, which becomes resident with the first frame.
-const READ_BUFFER: usize = 512;
+const READ_BUFFER: usize = 128;
 
 /// A WebSocket to open.
 #[derive(Debug, Clone)]

@@ -148,3 +148,9 @@ impl From<End> for Failure {
         end.failure
     }
 }
+
+/// Takes bytes for the answer to an upgrade.
+#[cfg(any(test, fuzzing))]
+pub(super) fn parse(bytes: &[u8]) {
+    upgrade::parse(bytes);
+}
