@@ -47,7 +47,6 @@ pub(super) struct Crew {
 /// One probe as long as its definition stays.
 pub(super) struct Lane {
     pub(super) probe: Arc<Probe>,
-    pub(super) labels: ProbeLabels,
     /// What confirmations may cost the host.
     pub(super) budget: Arc<Budget>,
     series: ProbeSeries,
@@ -73,10 +72,9 @@ const RUNNING_FIRST: u8 = 2;
 const NOT_SEEN: u8 = u8::MAX;
 
 impl Lane {
-    pub(super) fn new(probe: Arc<Probe>, labels: ProbeLabels, series: ProbeSeries, budget: Arc<Budget>) -> Self {
+    pub(super) fn new(probe: Arc<Probe>, series: ProbeSeries, budget: Arc<Budget>) -> Self {
         Self {
             probe,
-            labels,
             budget,
             series,
             state: AtomicU8::new(IDLE),
@@ -86,6 +84,11 @@ impl Lane {
             confirmed: Mutex::default(),
             seat: None,
         }
+    }
+
+    /// The labels of its series.
+    pub(super) fn labels(&self) -> &ProbeLabels {
+        self.series.labels()
     }
 
     /// The keeper of the connection that the probe holds, if it does; to be asked for once.

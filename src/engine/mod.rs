@@ -162,21 +162,20 @@ impl Rota {
             engine.metrics.placement(placement.nodes() as u64, here.len() as u64, elsewhere as u64);
         }
         for probe in &here {
-            let labels = labels(probe, &plan.vantage);
             let host = probe.check.host();
             // A probe that is changed does not get a new budget: its host is the same.
             let budget = self.budgets.entry(host).or_insert_with_key(|host| budgets.remove(host).unwrap_or_default());
             let lane = known.remove(&probe.name).filter(|lane| stays(&lane.probe, probe)).unwrap_or_else(|| {
-                let series = engine.metrics.probe(&labels);
-                let mut lane = Lane::new(Arc::clone(*probe), labels, series, Arc::clone(budget));
+                let series = engine.metrics.probe(&labels(probe, &plan.vantage));
+                let mut lane = Lane::new(Arc::clone(*probe), series, Arc::clone(budget));
                 if let Some(keeper) = lane.keeper() {
-                    self.keepers.spawn(keeper.keep());
+                    self.keepers.spawn(Box::new(keeper).keep());
                 }
                 Arc::new(lane)
             });
             self.lanes.insert(Arc::clone(&probe.name), lane);
         }
-        let keep: BTreeSet<ProbeLabels> = self.lanes.values().map(|lane| lane.labels.clone()).collect();
+        let keep: BTreeSet<ProbeLabels> = self.lanes.values().map(|lane| lane.labels().clone()).collect();
         engine.metrics.retain(&keep);
         let wanted = here.into_iter().filter_map(|probe| {
             let item = Arc::clone(self.lanes.get(&probe.name)?);

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Metrics, histogram::Histogram, lock, probe::LATENCY, uplink};
+use super::{
+    Metrics,
+    histogram::{Histogram, Scale},
+    lock, uplink,
+};
 use crate::model::{Cause, FeedState, FeedWord, Incident, Timestamp, Verdict};
 
 /// The state behind the figures of the hub side.
@@ -50,7 +54,7 @@ pub(super) struct Hub {
 
 impl Default for Hub {
     fn default() -> Self {
-        let (rounds, verdict_delay) = (Histogram::new(&LATENCY), Histogram::new(&LATENCY));
+        let (rounds, verdict_delay) = (Histogram::new(Scale::Latency), Histogram::new(Scale::Latency));
         Self { observations: 0, queue: 0, rounds, last_round: None, leading: None, verdict_delay }
     }
 }
@@ -155,13 +159,13 @@ impl Metrics {
     pub fn hub_round(&self, at: Timestamp, took: Duration) {
         let mut fleet = lock(&self.fleet);
         let hub = fleet.hub.get_or_insert_default();
-        hub.rounds.observe(took.as_secs_f64());
+        hub.rounds.observe(took);
         hub.last_round = Some(at);
     }
 
     /// Notes how long a batch took from its arrival at a hub to the first judgement with it.
     pub fn hub_verdict_delay(&self, took: Duration) {
-        lock(&self.fleet).hub.get_or_insert_default().verdict_delay.observe(took.as_secs_f64());
+        lock(&self.fleet).hub.get_or_insert_default().verdict_delay.observe(took);
     }
 
     /// Whether this hub is the one that judges and tells.

@@ -4,15 +4,10 @@
 //! Native buckets are those of Prometheus, schema 3: eight for each power of two, a bucket `(2^((i-1)/8), 2^(i/8)]`
 //! (<https://prometheus.io/docs/specs/native_histograms/>).
 
-use std::{
-    sync::Mutex,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NativeHistogram, NativeHistogramBuckets, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-
-use super::lock;
 
 /// The finest schema, which every histogram begins with.
 const SCHEMA: u8 = 3;
@@ -32,23 +27,38 @@ const FRACTIONS: [f64; 8] = [
     0.917_004_043_204_671_1,
 ];
 
-/// A histogram of seconds.
-#[derive(Debug)]
-pub(super) struct Histogram {
-    /// Upper bounds of the classic buckets but the last, which has none; ascending.
-    bounds: &'static [f64],
-    counts: Mutex<Counts>,
+/// Which classic buckets a histogram has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scale {
+    /// For anything that a network does.
+    Latency,
+    /// For our own lateness, which should be far below a network's.
+    Lateness,
 }
 
-#[derive(Debug)]
-struct Counts {
+impl Scale {
+    /// Upper bounds in seconds of all buckets but the last, which has none; ascending.
+    const fn bounds(self) -> &'static [f64] {
+        match self {
+            Self::Latency => {
+                &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0]
+            }
+            Self::Lateness => &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.25, 1.0, 5.0],
+        }
+    }
+}
+
+/// A histogram of seconds.
+#[derive(Debug, Clone)]
+pub(super) struct Histogram {
     /// Microseconds since 1970.
     created: u64,
     sum: f64,
+    /// Where a native and a classic bucket meet, ascending; what is not among them has counted nothing.
+    cells: Vec<Cell>,
+    scale: Scale,
     /// By how many halvings the native buckets are coarser than [`SCHEMA`].
     coarser: u8,
-    /// Where a native and a classic bucket meet, ascending; what lies in neither of them does not exist.
-    cells: Vec<Cell>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,37 +75,32 @@ impl Cell {
 }
 
 impl Histogram {
-    /// An empty histogram with these classic buckets, ascending.
-    pub(super) fn new(bounds: &'static [f64]) -> Self {
+    pub(super) fn new(scale: Scale) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let created = u64::try_from(created.as_micros()).unwrap_or(0);
-        Self { bounds, counts: Mutex::new(Counts { created, sum: 0.0, coarser: 0, cells: Vec::new() }) }
+        Self { created, sum: 0.0, cells: Vec::new(), scale, coarser: 0 }
     }
 
-    /// Counts a time in seconds. There is none below zero.
-    pub(super) fn observe(&self, seconds: f64) {
-        let seconds = seconds.max(0.0);
-        let classic = self.bounds.partition_point(|bound| *bound < seconds);
+    /// Counts a time.
+    pub(super) fn observe(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        self.sum += seconds;
+        let classic = self.scale.bounds().partition_point(|bound| *bound < seconds);
         let classic = u16::try_from(classic).unwrap_or(u16::MAX);
-        let finest = bucket(seconds);
-        let mut counts = lock(&self.counts);
-        counts.sum += seconds;
-        let native = coarsened(finest, counts.coarser);
-        match counts.cells.binary_search_by_key(&(native, classic), |cell| (cell.native, cell.classic)) {
-            Ok(at) => counts.cells[at].count += 1,
+        let native = coarsened(bucket(seconds), self.coarser);
+        match self.cells.binary_search_by_key(&(native, classic), |cell| (cell.native, cell.classic)) {
+            Ok(at) => self.cells[at].count += 1,
             Err(at) => {
-                if counts.cells.is_empty() {
+                if self.cells.is_empty() {
                     // Many never count a second time.
-                    counts.cells.reserve_exact(1);
+                    self.cells.reserve_exact(1);
                 }
-                counts.cells.insert(at, Cell { native, classic, count: 1 });
-                counts.thin_out();
+                self.cells.insert(at, Cell { native, classic, count: 1 });
+                self.thin_out();
             }
         }
     }
-}
 
-impl Counts {
     /// Halves the resolution until there are few enough native buckets.
     fn thin_out(&mut self) {
         while self.cells.chunk_by(|one, next| one.native == next.native).count() > BUCKETS_AT_MOST {
@@ -113,12 +118,11 @@ impl Counts {
     }
 }
 
-/// The native bucket of the finest resolution that a value lies in. Times are far from where the exponent ends.
+/// The native bucket of the finest resolution that a time lies in; the longest is far from where exponents end.
 fn bucket(seconds: f64) -> i16 {
     if seconds <= ZERO {
         return Cell::ZERO;
     }
-    let seconds = seconds.min(f64::MAX);
     let exponent = i16::try_from(seconds.to_bits() >> 52 & 0x7ff).unwrap_or(0) - 1022;
     let fraction = f64::from_bits(seconds.to_bits() & !(0x7ff << 52) | 1022 << 52);
     let within = FRACTIONS.partition_point(|bound| *bound < fraction);
@@ -171,29 +175,26 @@ impl Sparse {
     }
 }
 
-impl EncodeMetric for &Histogram {
+impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Counts { created, sum, coarser, cells } = {
-            let counts = lock(&self.counts);
-            Counts { cells: counts.cells.clone(), ..*counts }
-        };
-        let mut classic: Vec<(f64, u64)> =
-            self.bounds.iter().copied().chain([f64::INFINITY]).map(|bound| (bound, 0)).collect();
-        for cell in &cells {
+        let bounds = self.scale.bounds().iter().copied().chain([f64::INFINITY]);
+        let mut classic: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
+        for cell in &self.cells {
             classic[usize::from(cell.classic)].1 += cell.count;
         }
-        let zeros = cells.partition_point(|cell| cell.native == Cell::ZERO);
-        let positive = Sparse::of(&cells[zeros..]);
+        let zeros = self.cells.partition_point(|cell| cell.native == Cell::ZERO);
+        let (zeros, others) = self.cells.split_at(zeros);
+        let positive = Sparse::of(others);
         let native = NativeHistogram {
-            schema: i32::from(SCHEMA) - i32::from(coarser),
+            schema: i32::from(SCHEMA) - i32::from(self.coarser),
             zero_threshold: ZERO,
-            zero_count: cells[..zeros].iter().map(|cell| cell.count).sum(),
+            zero_count: zeros.iter().map(|cell| cell.count).sum(),
             negative: NativeHistogramBuckets { spans: &[], deltas: &[] },
             positive: NativeHistogramBuckets { spans: &positive.spans, deltas: &positive.deltas },
-            created: Some(UNIX_EPOCH + Duration::from_micros(created)),
+            created: Some(UNIX_EPOCH + Duration::from_micros(self.created)),
         };
-        let count = cells.iter().map(|cell| cell.count).sum();
-        encoder.encode_histogram_with_native::<NoLabelSet>(sum, count, &classic, None, native)
+        let count = self.cells.iter().map(|cell| cell.count).sum();
+        encoder.encode_histogram_with_native::<NoLabelSet>(self.sum, count, &classic, None, native)
     }
 
     fn metric_type(&self) -> MetricType {

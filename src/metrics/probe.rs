@@ -4,24 +4,19 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use super::{
-    histogram::Histogram,
+    histogram::{Histogram, Scale},
     lock,
     session::{Session, SessionSeries},
 };
 use crate::model::{Arrival, Came, Connection, Failure, Kind, Observation, Outcome, Phase, Varied};
 
-/// Upper bounds in seconds for anything that a network does.
-pub(super) const LATENCY: [f64; 15] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
-/// Upper bounds in seconds for our own lateness, which should be far below a network's.
-const LATENESS: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.02, 0.05, 0.25, 1.0, 5.0];
 /// The labels on every series of a probe. Their values come from the configuration only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProbeLabels {
@@ -61,25 +56,33 @@ pub struct ProbeSeries(Arc<Series>);
 #[derive(Debug)]
 pub(super) struct Series {
     pub(super) labels: ProbeLabels,
-    pub(super) durations: [[OnceLock<Box<Histogram>>; CONNECTIONS.len()]; Outcome::ALL.len()],
-    pub(super) phases: [[OnceLock<Box<Histogram>>; CONNECTIONS.len()]; Phase::ALL.len()],
+    /// In the order in which they were first seen.
+    pub(super) latencies: Mutex<Vec<(Of, Histogram)>>,
     pub(super) runs: [AtomicU64; Outcome::ALL.len()],
     pub(super) failures: Mutex<BTreeMap<(Phase, Kind), u64>>,
     pub(super) confirmations: Mutex<BTreeMap<(Varied, Outcome), u64>>,
     pub(super) deliveries: Mutex<BTreeMap<Arc<str>, Deliveries>>,
     pub(super) missed: AtomicU64,
-    pub(super) lateness: Histogram,
+    pub(super) lateness: Mutex<Histogram>,
     pub(super) session: Mutex<Option<Arc<Session>>>,
     up: AtomicU8,
     last_run_micros: AtomicI64,
     certificate_expiry: AtomicI64,
 }
 
+/// What a latency is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    /// A run that came to this.
+    Run(Outcome, Connection),
+    /// One phase of a run.
+    Phase(Phase, Connection),
+}
+
 /// Regions that are told apart by who wrote a message; the rest are counted together.
 const WRITER_REGIONS: usize = 32;
 const OTHER_WRITERS: &str = "other";
 
-pub(super) const CONNECTIONS: [Connection; 2] = [Connection::Cold, Connection::Warm];
 /// Stands for "nothing yet" where an instant is kept.
 const NEVER: i64 = i64::MIN;
 const UP_UNKNOWN: u8 = 2;
@@ -88,14 +91,13 @@ impl ProbeSeries {
     pub(super) fn new(labels: ProbeLabels) -> Self {
         Self(Arc::new(Series {
             labels,
-            durations: Default::default(),
-            phases: Default::default(),
+            latencies: Mutex::default(),
             runs: Default::default(),
             failures: Mutex::default(),
             confirmations: Mutex::default(),
             deliveries: Mutex::default(),
             missed: AtomicU64::new(0),
-            lateness: Histogram::new(&LATENESS),
+            lateness: Mutex::new(Histogram::new(Scale::Lateness)),
             session: Mutex::default(),
             up: AtomicU8::new(UP_UNKNOWN),
             last_run_micros: AtomicI64::new(NEVER),
@@ -103,17 +105,28 @@ impl ProbeSeries {
         }))
     }
 
+    /// What is on each of them.
+    #[must_use]
+    pub fn labels(&self) -> &ProbeLabels {
+        &self.0.labels
+    }
+
     /// Counts one observation of the probe.
     pub fn record(&self, seen: &Observation) {
         let series = &*self.0;
-        let connection = seen.connection as usize;
-        let latency = |slot: &OnceLock<Box<Histogram>>, took: Duration| {
-            slot.get_or_init(|| Box::new(Histogram::new(&LATENCY))).observe(took.as_secs_f64());
+        let mut latencies = lock(&series.latencies);
+        let mut latency = |of: Of, took: Duration| {
+            let at = latencies.iter().position(|(known, _)| *known == of).unwrap_or_else(|| {
+                latencies.push((of, Histogram::new(Scale::Latency)));
+                latencies.len() - 1
+            });
+            latencies[at].1.observe(took);
         };
-        latency(&series.durations[seen.outcome as usize][connection], seen.duration);
+        latency(Of::Run(seen.outcome, seen.connection), seen.duration);
         for (phase, took) in seen.phases.iter() {
-            latency(&series.phases[phase as usize][connection], took);
+            latency(Of::Phase(phase, seen.connection), took);
         }
+        drop(latencies);
         series.runs[seen.outcome as usize].fetch_add(1, Relaxed);
         if let Some(Failure { phase, kind, .. }) = seen.failure {
             *lock(&series.failures).entry((phase, kind)).or_default() += 1;
@@ -153,7 +166,7 @@ impl ProbeSeries {
 
     /// Notes how much later than due a run began.
     pub fn late(&self, by: Duration) {
-        self.0.lateness.observe(by.as_secs_f64());
+        lock(&self.0.lateness).observe(by);
     }
 
     pub(super) fn series(&self) -> &Series {
@@ -164,7 +177,7 @@ impl ProbeSeries {
 /// What became of the messages that one region wrote.
 #[derive(Debug, Clone)]
 pub(super) struct Deliveries {
-    pub(super) seconds: Arc<Histogram>,
+    pub(super) seconds: Histogram,
     pub(super) came: [u64; Came::ALL.len()],
 }
 
@@ -178,11 +191,11 @@ impl Series {
         } else {
             Arc::clone(&arrival.writer_region)
         };
-        let none = || Deliveries { seconds: Arc::new(Histogram::new(&LATENCY)), came: Default::default() };
+        let none = || Deliveries { seconds: Histogram::new(Scale::Latency), came: Default::default() };
         let known = deliveries.entry(writer).or_insert_with(none);
         known.came[arrival.came as usize] += 1;
         if let Some(took) = arrival.took() {
-            known.seconds.observe(took.as_secs_f64());
+            known.seconds.observe(took);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -13,9 +13,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    histogram::Histogram,
+    histogram::{Histogram, Scale},
     lock,
-    probe::{LATENCY, ProbeSeries},
+    probe::ProbeSeries,
 };
 use crate::model::Kind;
 
@@ -33,7 +33,7 @@ pub(super) struct Session {
     tried: AtomicBool,
     since: Mutex<Option<Instant>>,
     pub(super) drops: Mutex<BTreeMap<Kind, u64>>,
-    pub(super) reconnects: OnceLock<Box<Histogram>>,
+    pub(super) reconnects: Mutex<Option<Histogram>>,
 }
 
 impl SessionSeries {
@@ -47,7 +47,7 @@ impl SessionSeries {
     pub fn opened(&self, again_after: Option<Duration>) {
         self.set(Some(Instant::now()));
         if let Some(took) = again_after {
-            self.session.reconnects.get_or_init(|| Box::new(Histogram::new(&LATENCY))).observe(took.as_secs_f64());
+            lock(&self.session.reconnects).get_or_insert_with(|| Histogram::new(Scale::Latency)).observe(took);
         }
     }
 

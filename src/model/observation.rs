@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Arrival, Failure, Outcome, PhaseTimes, SessionFacts, Step, Timestamp, Varied};
 
 /// Whether the attempt opened its own connection or used one that was open already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Connection {
     /// A fresh connection.

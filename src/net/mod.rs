@@ -2,6 +2,7 @@
 //! and no protocol above TLS.
 
 mod certificate;
+mod chains;
 pub mod classify;
 mod connect;
 pub mod dns;

@@ -1,11 +1,6 @@
 //! TLS sessions as a client: full handshakes only, and the server's certificates are known also when they are refused.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::BuildHasher as _,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, ProtocolVersion,
@@ -48,9 +43,6 @@ pub struct ClientTls {
     config: ClientConfig,
     trust: Trust,
     insecure: bool,
-    // Servers show the same chain again and again: the one read last, by its hash.
-    read_last: Mutex<Option<(u64, Arc<Chain>)>>,
-    hasher: RandomState,
 }
 
 /// What the server showed, whether or not the handshake succeeded.
@@ -96,8 +88,7 @@ impl ClientTls {
         // A resumed session skips what a probe is there to measure, and shows no certificate.
         config.resumption = Resumption::disabled();
         config.alpn_protocols = wishes.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let (read_last, hasher) = (Mutex::default(), RandomState::new());
-        Ok(Self { config, trust, insecure: wishes.insecure, read_last, hasher })
+        Ok(Self { config, trust, insecure: wishes.insecure })
     }
 
     /// Shakes hands. What the server showed comes back in either case.
@@ -140,16 +131,7 @@ impl ClientTls {
     }
 
     pub(super) fn read(&self, certificates: &[CertificateDer<'static>]) -> Arc<Chain> {
-        let hash = self.hasher.hash_one(certificates);
-        let mut last = self.read_last.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((known, chain)) if *known == hash => Arc::clone(chain),
-            _ => {
-                let chain = Arc::new(Chain::read(certificates));
-                *last = Some((hash, Arc::clone(&chain)));
-                chain
-            }
-        }
+        self.trust.chains.read(certificates)
     }
 }
 

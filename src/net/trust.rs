@@ -9,6 +9,8 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
+use super::chains::Chains;
+
 /// Where systems keep the bundle of their authorities, unless `SSL_CERT_FILE` says otherwise.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -23,6 +25,8 @@ pub struct Trust {
     roots: Arc<RootCertStore>,
     pub(super) verifier: Option<Arc<WebPkiServerVerifier>>,
     pub(super) provider: Arc<CryptoProvider>,
+    /// What servers have shown, whomever one trusts.
+    pub(super) chains: Arc<Chains>,
 }
 
 impl Default for Trust {
@@ -57,7 +61,7 @@ impl Trust {
         if usable == 0 {
             return Err(format!("{} holds no certificate that can be trusted", file.display()));
         }
-        Ok(Self::of(roots))
+        Ok(Self { chains: Arc::clone(&self.chains), ..Self::of(roots) })
     }
 
     /// Sessions for traffic that is not measured (Slack and the like).
@@ -89,7 +93,7 @@ impl Trust {
         // Fails only for an empty store, and then nothing is trusted.
         let verifier =
             WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider)).build().ok();
-        Self { roots, verifier, provider }
+        Self { roots, verifier, provider, chains: Arc::default() }
     }
 }
 

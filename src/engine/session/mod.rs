@@ -86,42 +86,19 @@ impl Keeper {
         Self { probe, series, seat, slots, crew: None, ages: Ages::default(), untold: Untold::default(), short: 0 }
     }
 
-    /// Keeps the session until the seat is left.
-    pub(super) async fn keep(mut self) {
+    /// Keeps the session until the seat is left. What is awaited for long without a session, or briefly with one, is
+    /// boxed: this future is as large as its largest state, and there is one for each session.
+    pub(super) async fn keep(mut self: Box<Self>) {
         let mut state = State::New;
         loop {
             state = match state {
-                State::New => match self.asked().await {
-                    Some(ask) => Box::pin(self.first_round(ask)).await,
-                    None => State::Over,
+                State::New => Box::pin(self.before_the_first_round()).await,
+                State::Open { session, since } => match self.watch(session).await {
+                    (session, Next::Round(ask)) => Box::pin(self.round(session, since, ask)).await,
+                    (_, Next::End(end)) => self.dropped(since.elapsed(), end),
                 },
-                State::Open { mut session, since } => {
-                    let next = tokio::select! {
-                        biased;
-                        ask = Self::heard(&self.seat) => Next::Round(ask),
-                        end = ended(&mut session) => Next::End(end),
-                    };
-                    match next {
-                        Next::Round(Some(ask)) => Box::pin(self.ping(session, since, ask)).await,
-                        Next::Round(None) => {
-                            part(session).await;
-                            State::Over
-                        }
-                        Next::End(end) => self.dropped(since.elapsed(), end),
-                    }
-                }
                 State::Down { since, next, tries, last } => {
-                    let ask = tokio::select! {
-                        biased;
-                        ask = Self::heard(&self.seat) => Some(ask),
-                        () = sleep_until(next) => None,
-                    };
-                    let down = Down { since, next, tries, last };
-                    match ask {
-                        Some(None) => State::Over,
-                        Some(Some(ask)) => Box::pin(self.round_while_down(down, ask)).await,
-                        None => Box::pin(self.come_back(down)).await,
-                    }
+                    Box::pin(self.while_down(Down { since, next, tries, last })).await
                 }
                 State::Over => break,
             };
@@ -129,12 +106,44 @@ impl Keeper {
         self.series.is_over();
     }
 
-    async fn asked(&mut self) -> Option<Ask> {
-        self.seat.asked().await
+    /// Watches an open session until it ends or a round is due.
+    async fn watch(&self, mut session: Box<dyn Session>) -> (Box<dyn Session>, Next) {
+        let next = tokio::select! {
+            biased;
+            ask = self.seat.asked() => Next::Round(ask),
+            end = ended(&mut session) => Next::End(end),
+        };
+        (session, next)
     }
 
-    async fn heard(seat: &Seat) -> Option<Ask> {
-        seat.asked().await
+    async fn before_the_first_round(&mut self) -> State {
+        match self.seat.asked().await {
+            Some(ask) => self.first_round(ask).await,
+            None => State::Over,
+        }
+    }
+
+    async fn round(&mut self, session: Box<dyn Session>, since: Instant, ask: Option<Ask>) -> State {
+        match ask {
+            Some(ask) => self.ping(session, since, ask).await,
+            None => {
+                part(session).await;
+                State::Over
+            }
+        }
+    }
+
+    async fn while_down(&mut self, down: Down) -> State {
+        let ask = tokio::select! {
+            biased;
+            ask = self.seat.asked() => Some(ask),
+            () = sleep_until(down.next) => None,
+        };
+        match ask {
+            Some(None) => State::Over,
+            Some(Some(ask)) => self.round_while_down(down, ask).await,
+            None => self.come_back(down).await,
+        }
     }
 
     /// The first round of all opens the session.
@@ -346,4 +355,18 @@ fn chance() -> f64 {
 
 fn spread(most: Duration) -> Duration {
     most.mul_f64(chance())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_thousands_of_is_small() {
+        const fn size_of_future<F>(_: fn(Box<Keeper>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let room = size_of_future(Keeper::keep);
+        assert!(room <= 384, "{room} bytes");
+    }
 }

@@ -20,9 +20,9 @@ use crate::{
         fleet::Fleet,
         histogram::Histogram,
         lock,
-        probe::{CONNECTIONS, ProbeLabels, ProbeSeries, Series},
+        probe::{Of, ProbeLabels, ProbeSeries, Series},
     },
-    model::{Came, Outcome, Phase},
+    model::{Came, Outcome},
 };
 
 /// All families of one set of figures.
@@ -62,30 +62,30 @@ impl Catalogue {
 }
 
 fn probe_outcomes(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Error> {
+    let mut latencies: Vec<(&Series, Of, Histogram)> = Vec::new();
+    for probe in probes {
+        latencies.extend(lock(&probe.latencies).iter().map(|(of, histogram)| (*probe, *of, histogram.clone())));
+    }
+    // Within a probe by what they are of, so that no page is in another order than the one before.
+    for of_probe in latencies.chunk_by_mut(|one, next| std::ptr::eq(one.0, next.0)) {
+        of_probe.sort_by_key(|(_, of, _)| *of);
+    }
     page.histograms(
         "probe_duration_seconds",
         "Duration of a run, whatever its outcome",
-        probes.iter().flat_map(|probe| {
-            let slots = probe.durations.iter().zip(Outcome::ALL).flat_map(|(slots, outcome)| {
-                slots.iter().zip(CONNECTIONS).map(move |(slot, connection)| (slot, outcome, connection))
-            });
-            slots.filter_map(|(slot, outcome, connection)| {
-                let own = [("outcome", outcome.word()), ("connection", connection.word())];
-                Some((probe_labels(probe, own), &**slot.get()?))
-            })
+        latencies.iter().filter_map(|(probe, of, histogram)| {
+            let Of::Run(outcome, connection) = of else { return None };
+            let own = [("outcome", outcome.word()), ("connection", connection.word())];
+            Some((probe_labels(probe, own), histogram.clone()))
         }),
     )?;
     page.histograms(
         "probe_phase_duration_seconds",
         "Duration of one phase of a run; a phase that did not happen is not counted",
-        probes.iter().flat_map(|probe| {
-            let slots = probe.phases.iter().zip(Phase::ALL).flat_map(|(slots, phase)| {
-                slots.iter().zip(CONNECTIONS).map(move |(slot, connection)| (slot, phase, connection))
-            });
-            slots.filter_map(|(slot, phase, connection)| {
-                let own = [("phase", phase.word()), ("connection", connection.word())];
-                Some((probe_labels(probe, own), &**slot.get()?))
-            })
+        latencies.iter().filter_map(|(probe, of, histogram)| {
+            let Of::Phase(phase, connection) = of else { return None };
+            let own = [("phase", phase.word()), ("connection", connection.word())];
+            Some((probe_labels(probe, own), histogram.clone()))
         }),
     )?;
     page.counters(
@@ -142,7 +142,7 @@ fn probe_schedule(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Err
     page.histograms(
         "probe_start_lateness_seconds",
         "How much later than due a run began",
-        probes.iter().map(|probe| (probe_labels(probe, []), &probe.lateness)),
+        probes.iter().map(|probe| (probe_labels(probe, []), lock(&probe.lateness).clone())),
     )
 }
 
@@ -152,7 +152,9 @@ fn deliveries(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<(), Error> 
         "delivery_seconds",
         "From writing a message at one end to its arrival at the other, by the region that wrote it",
         known.iter().flat_map(|(probe, writers)| {
-            writers.iter().map(|(region, known)| (probe_labels(probe, [("writer_region", &**region)]), &*known.seconds))
+            writers
+                .iter()
+                .map(|(region, known)| (probe_labels(probe, [("writer_region", &**region)]), known.seconds.clone()))
         }),
     )?;
     page.counters(
@@ -217,12 +219,12 @@ fn judgement(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
     page.histograms(
         "hub_round_duration_seconds",
         "Duration of a round of judging",
-        [(Labels(Vec::new()), &hub.rounds)],
+        [(Labels(Vec::new()), hub.rounds.clone())],
     )?;
     page.histograms(
         "hub_verdict_delay_seconds",
         "From the arrival of a batch at any hub to the end of the first round of judging with it",
-        [(Labels(Vec::new()), &hub.verdict_delay)],
+        [(Labels(Vec::new()), hub.verdict_delay.clone())],
     )?;
     let last_round = hub.last_round.map(unix);
     page.gauges(
@@ -301,11 +303,11 @@ impl Page<'_, '_> {
         self.family(name, help, MetricType::Counter, series)
     }
 
-    fn histograms<'l, 'h>(
+    fn histograms<'l>(
         &mut self,
         name: &str,
         help: &str,
-        series: impl IntoIterator<Item = (Labels<'l>, &'h Histogram)>,
+        series: impl IntoIterator<Item = (Labels<'l>, Histogram)>,
     ) -> Result<(), Error> {
         self.family(name, help, MetricType::Histogram, series.into_iter())
     }
