@@ -23,7 +23,7 @@ pub use session::SessionSeries;
 pub struct Metrics {
     build: Build,
     process: process::Process,
-    probes: Mutex<BTreeMap<ProbeLabels, ProbeSeries>>,
+    probes: Mutex<BTreeMap<Arc<ProbeLabels>, ProbeSeries>>,
     fleet: Mutex<fleet::Fleet>,
 }
 
@@ -49,7 +49,14 @@ impl Metrics {
     /// again for the same labels gives the same series.
     #[must_use]
     pub fn probe(&self, labels: &ProbeLabels) -> ProbeSeries {
-        lock(&self.probes).entry(labels.clone()).or_insert_with(|| ProbeSeries::new(labels.clone())).clone()
+        let mut probes = lock(&self.probes);
+        if let Some(known) = probes.get(labels) {
+            return known.clone();
+        }
+        let labels = Arc::new(labels.clone());
+        let series = ProbeSeries::new(Arc::clone(&labels));
+        probes.insert(labels, series.clone());
+        series
     }
 
     /// Makes all series of a probe vanish. A run that is still under way may go on recording; nobody sees it.
@@ -59,7 +66,7 @@ impl Metrics {
 
     /// The same for every probe that is not in `keep`.
     pub fn retain(&self, keep: &BTreeSet<ProbeLabels>) {
-        lock(&self.probes).retain(|labels, _| keep.contains(labels));
+        lock(&self.probes).retain(|labels, _| keep.contains(&**labels));
     }
 
     /// Whether any probe has run since the start.

@@ -55,7 +55,7 @@ pub struct ProbeSeries(Arc<Series>);
 
 #[derive(Debug)]
 pub(super) struct Series {
-    pub(super) labels: ProbeLabels,
+    pub(super) labels: Arc<ProbeLabels>,
     /// In the order in which they were first seen.
     pub(super) latencies: Mutex<Vec<(Of, Histogram)>>,
     pub(super) runs: [AtomicU64; Outcome::ALL.len()],
@@ -88,7 +88,7 @@ const NEVER: i64 = i64::MIN;
 const UP_UNKNOWN: u8 = 2;
 
 impl ProbeSeries {
-    pub(super) fn new(labels: ProbeLabels) -> Self {
+    pub(super) fn new(labels: Arc<ProbeLabels>) -> Self {
         Self(Arc::new(Series {
             labels,
             latencies: Mutex::default(),
@@ -117,6 +117,8 @@ impl ProbeSeries {
         let mut latencies = lock(&series.latencies);
         let mut latency = |of: Of, took: Duration| {
             let at = latencies.iter().position(|(known, _)| *known == of).unwrap_or_else(|| {
+                // There are few, and they soon are as many as there will be.
+                latencies.reserve_exact(1);
                 latencies.push((of, Histogram::new(Scale::Latency)));
                 latencies.len() - 1
             });

@@ -33,7 +33,7 @@ pub(super) struct Session {
     tried: AtomicBool,
     since: Mutex<Option<Instant>>,
     pub(super) drops: Mutex<BTreeMap<Kind, u64>>,
-    pub(super) reconnects: Mutex<Option<Histogram>>,
+    pub(super) reconnects: Mutex<Option<Box<Histogram>>>,
 }
 
 impl SessionSeries {
@@ -47,7 +47,9 @@ impl SessionSeries {
     pub fn opened(&self, again_after: Option<Duration>) {
         self.set(Some(Instant::now()));
         if let Some(took) = again_after {
-            lock(&self.session.reconnects).get_or_insert_with(|| Histogram::new(Scale::Latency)).observe(took);
+            lock(&self.session.reconnects)
+                .get_or_insert_with(|| Box::new(Histogram::new(Scale::Latency)))
+                .observe(took);
         }
     }
 

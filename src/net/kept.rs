@@ -5,6 +5,7 @@
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
+    convert::Infallible,
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
@@ -34,18 +35,33 @@ impl Drop for Errand {
 impl Kept {
     /// The one thing of its type under a key; made when nobody has it.
     pub fn shared<T: Any + Send + Sync>(&self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        match self.shared_or(key, || Ok::<T, Infallible>(make())) {
+            Ok(known) => known,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same where making it may fail.
+    ///
+    /// # Errors
+    /// Those of `make`; nothing is kept then.
+    pub fn shared_or<T: Any + Send + Sync, E>(
+        &self,
+        key: &str,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.retain(|_, known| known.strong_count() > 0);
         let key = (TypeId::of::<T>(), key.to_owned());
         if let Some(known) = shared.get(&key).and_then(Weak::upgrade)
             && let Ok(known) = known.downcast::<T>()
         {
-            return known;
+            return Ok(known);
         }
-        let made = Arc::new(make());
+        let made = Arc::new(make()?);
         let kept: Arc<dyn Any + Send + Sync> = Arc::clone(&made) as _;
         shared.insert(key, Arc::downgrade(&kept));
-        made
+        Ok(made)
     }
 
     /// Says once where files go.

@@ -1,6 +1,9 @@
 //! The way to a peer, the same for every protocol over TCP: name to addresses, connection, TLS, each as a phase.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -62,7 +65,7 @@ impl std::fmt::Display for Endpoint {
 /// TLS as a probe wants it, prepared once.
 #[derive(Debug)]
 pub struct Secure {
-    tls: ClientTls,
+    tls: Arc<ClientTls>,
     server_name: Option<ServerName<'static>>,
     min_days_left: Option<u32>,
 }
@@ -82,8 +85,14 @@ impl Secure {
             insecure: file.insecure,
             alpn,
         };
-        let tls = ClientTls::new(&net.trust, &wishes)
-            .map_err(|mistake| Problem::at(&format!("tls.{}", mistake.field), mistake.message))?;
+        let make = || ClientTls::new(&net.trust, &wishes);
+        // Files are read anew with every plan: what they hold may have changed.
+        let names_files = wishes.ca_file.or(wishes.client_cert_file).or(wishes.client_key_file).is_some();
+        let tls = match names_files {
+            true => make().map(Arc::new),
+            false => net.kept.shared_or(&format!("{} {alpn:?}", file.insecure), make),
+        };
+        let tls = tls.map_err(|mistake| Problem::at(&format!("tls.{}", mistake.field), mistake.message))?;
         Ok(Self { tls, server_name, min_days_left: file.min_days_left })
     }
 
@@ -140,7 +149,7 @@ impl Attempt {
             }
             return Ok(vec![SocketAddr::new(address, to.port)]);
         }
-        let net = std::sync::Arc::clone(&self.net);
+        let net = Arc::clone(&self.net);
         let (v4, v6) = match only {
             Only::All | Only::Except(_) => (to.ip != Ip::V6, to.ip != Ip::V4),
             Only::V4 => (true, false),

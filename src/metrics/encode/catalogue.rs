@@ -345,7 +345,7 @@ impl EncodeLabelSet for Labels<'_> {
 }
 
 fn probe_labels<'a, const N: usize>(probe: &'a Series, own: [(&'static str, &'a str); N]) -> Labels<'a> {
-    let ProbeLabels { party, product, probe, protocol, region, node } = &probe.labels;
+    let ProbeLabels { party, product, probe, protocol, region, node } = &*probe.labels;
     let mut labels = vec![
         ("party", &**party),
         ("product", product.as_deref().unwrap_or_default()),

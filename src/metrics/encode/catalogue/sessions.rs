@@ -29,6 +29,8 @@ pub(super) fn families(page: &mut Page<'_, '_>, probes: &[&Series]) -> Result<()
     page.histograms(
         "session_reconnect_seconds",
         "From the end of a connection that a probe holds until it was open again",
-        held.iter().filter_map(|(probe, session)| Some((probe_labels(probe, []), lock(&session.reconnects).clone()?))),
+        held.iter().filter_map(|(probe, session)| {
+            Some((probe_labels(probe, []), lock(&session.reconnects).as_deref()?.clone()))
+        }),
     )
 }
