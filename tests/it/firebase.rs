@@ -1,15 +1,21 @@
 //! The checks of Firebase's products that ask over HTTP, against a provider that answers as it is told.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use usoryou::{model::Kind, protocol::Attempt};
+
 use crate::support::{
     fake::{self, Fake, request, silence},
-    looking::{Looked, check, look, net, turn},
+    looking::{Looked, TIMEOUT, check, here, look, net, turn},
+    realtime::realtime,
 };
 
 /// A request as the provider saw it.
@@ -329,4 +335,43 @@ async fn objects_and_documents() {
     };
     assert_eq!(run(firestore("probe/one")).await, "up");
     assert_eq!(run(firestore("probe/gone")).await, "down first_byte status_unexpected");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_ends_while_a_session_is_asked_is_made_anew_with_another_token() {
+    let given = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&given);
+    let tokens = Provider::new(move |_| {
+        (200, format!(r#"{{"access_token":"t{}","expires_in":3600}}"#, count.fetch_add(1, Relaxed)))
+    })
+    .await;
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&shown);
+    let database = realtime(move |mut peer| {
+        let notes = Arc::clone(&notes);
+        async move {
+            peer.hello().await;
+            while let Some(said) = peer.heard().await {
+                let body = &said["d"]["b"];
+                if said["d"]["a"] == "gauth" {
+                    notes.lock().unwrap().push(body["cred"].as_str().unwrap().to_owned());
+                    peer.reply(&said, "ok").await;
+                } else if said["t"] == "c" {
+                    // Instead of an answer to the ping.
+                    peer.say(json!({"t": "d", "d": {"a": "ac", "b": {"s": "permission_denied"}}})).await;
+                }
+            }
+        }
+    })
+    .await;
+    let (account, _) = service_account(&tokens.fake.url("/token"));
+    let (net, url) = (net(&[]), database.url("/?ns=probe"));
+    let check = check(&net, json!({"firebase_realtime": {"url": url, "auth": {"service_account": account}}}));
+    let begin = || Attempt::begin(Arc::clone(&net), here(), 0, TIMEOUT);
+    for _ in 0..2 {
+        let mut session = check.hold().unwrap().open(&mut begin()).await.unwrap();
+        let refused = session.ping(&mut begin()).await.unwrap_err();
+        assert_eq!(refused.kind, Kind::Unauthorized, "{refused}");
+    }
+    assert_eq!(*shown.lock().unwrap(), ["t0", "t1"], "what was revoked is not shown again");
 }
