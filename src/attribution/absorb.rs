@@ -261,25 +261,41 @@ impl Seen {
     }
 
     fn learn(&mut self, cell: usize, sample: &Sample) {
-        let (probe, region) = (self.cells[cell].probe, self.cells[cell].region);
-        let party = self.index.probes[probe].party;
-        let pool = self.by_scope.get(&(Scope::Party(party), Some(region))).copied();
-        let around = pool.map_or(0.0, |pool| self.parts[pool].around);
         let cell = &mut self.cells[cell];
         cell.learn_pace_early(sample);
-        if let (Some(bad), Some(pool)) = (cell.learn(around * 0.7), pool) {
-            self.parts[pool].learn(bad);
+        // The smallest part that covers it everywhere, and its party in the same region.
+        let (probe, party) = match cell.parts[..] {
+            [probe, .., party, _] => (probe, party),
+            _ => {
+                cell.learn(0.0);
+                return;
+            }
+        };
+        let around = (self.parts[party].around * 0.7).max(self.parts[probe].elsewhere());
+        if let Some(bad) = cell.learn(around) {
+            self.parts[party].learn(bad);
+            self.parts[probe].learn_everywhere(bad);
         }
     }
 
-    /// Raises and ends alarms. What an alarm covers does not become normal.
-    pub(super) fn sound_alarms(&mut self, now: i64) {
+    /// Raises and ends alarms. What an alarm covers does not become normal, unless nothing was `told` of the party: what
+    /// looks like a fault for a moment and is none must be learned, or it looks like one for ever.
+    pub(super) fn sound_alarms(&mut self, told: &[bool], now: i64) {
         for part in &mut self.parts {
             for channel in [Channel::Failing, Channel::Slow] {
                 if part.is_idle(channel) || !part.alarm(channel) {
                     continue;
                 }
                 part.ring(channel, now);
+                let party = match part.scope {
+                    Scope::Party(party) => Some(party),
+                    Scope::Subject(subject) => Some(self.index.subjects[subject].party),
+                    Scope::Probe(probe) => Some(self.index.probes[probe].party),
+                    Scope::Everything => None,
+                };
+                if channel == Channel::Failing && party.is_some_and(|party| !told[party]) {
+                    continue;
+                }
                 let Some(strength) = part.strength(channel) else { continue };
                 for cell in &part.cells {
                     self.cells[*cell].excuse(strength.since, now);

@@ -8,7 +8,7 @@ use super::{
     absorb::Seen,
     cell::{Cell, Sample},
     hypotheses::{self, Label, Row},
-    judge::settle,
+    lasting::{beyond, settle},
     noise::SEVERITIES,
     part::{Channel, Scope, Strength, full_worth, height, holds, worth},
 };
@@ -46,6 +46,11 @@ impl Memory {
 
     pub(super) const fn is_calm(&self) -> bool {
         !self.active
+    }
+
+    /// Whether people were told of anything that goes on.
+    pub(super) fn has_told(&self) -> bool {
+        self.held.iter().any(|held| held.told)
     }
 
     pub(super) const fn was_whole(&self) -> bool {
@@ -88,6 +93,10 @@ pub(super) struct Case {
 
 /// Less than so many rounds' worth is no reason to call anything bad.
 const FAINT: f32 = 0.5;
+
+/// Evidence that what is told must leave when the longest blip is taken away from it, in nats: what one failure of a cell
+/// says that nothing is known against. One that has failed before must fail more often.
+const BEYOND: f32 = 4.0;
 
 /// One region alone is never surer than this whose fault it is.
 const ALONE: f64 = 0.85;
@@ -223,6 +232,8 @@ impl Inquiry<'_> {
         let mut begin = span.onset;
         let mut rows = self.rows(begin, interval);
         let mut found = hypotheses::best(&self.question(), &rows, &before)?;
+        // What was only suspected may end without anybody hearing of it, and begin anew.
+        let goes_on = !before.is_empty();
         // What came after another explanation is not measured by what was before it.
         let since = held().filter_map(|held| held.since).max().filter(|since| *since > begin);
         if let Some(since) = since {
@@ -274,9 +285,13 @@ impl Inquiry<'_> {
         let settled = span.rounds > self.patience() + 1.5;
         let of = |severity| self.worth(&rows, &found.label, severity, wanted);
         let mut rounds = (0..SEVERITIES.len()).map(of).fold(0.0, f32::max).min(span.rounds);
+        // Nobody is woken by what is only slow.
+        if self.channel == Channel::Failing {
+            rounds = rounds.min(self.lasting(&covered, begin, interval));
+        }
         // It has been told, and goes on in another shape. What is left of a whole is another subject, and must show itself.
         let was_whole = before.iter().any(|label| label.is_whole()) || self.memory.told_whole.is_some();
-        if begin > span.onset && (found.label.is_whole() || !was_whole) {
+        if begin > span.onset && goes_on && (found.label.is_whole() || !was_whole) {
             rounds = rounds.max(self.patience());
         }
         let of_a_part = covered.len() == 1 || subjects.len() < self.open.len();
@@ -316,6 +331,19 @@ impl Inquiry<'_> {
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
         let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
         worth(rounds.clone().map(said), severity, wanted).min(full_worth(rounds.map(in_full), severity))
+    }
+
+    /// For how many rounds it has been bad, as far as a blip would not have been so too.
+    fn lasting(&self, covered: &[&Row<'_>], since: i64, interval: i64) -> f32 {
+        let whole = self.patience() - 1.0;
+        #[expect(clippy::cast_possible_truncation, reason = "a few rounds")]
+        let blip = (interval as f32 * whole) as i64 - interval / 20;
+        let cells = covered.iter().map(|row| {
+            let counted = row.cell.since(since).filter(|one| self.channel.counts(one) && self.counts(row.cell, one.at));
+            (row.cell, counted.map(|one| (one.at, self.channel.is_bad(one))).collect())
+        });
+        let most = beyond(cells, blip, self.channel).into_iter().fold(0.0, f32::max);
+        whole + most / BEYOND * 2.0 / 3.0
     }
 
     /// The most that it was worth, whether or not anybody remembers.

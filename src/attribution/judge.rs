@@ -103,7 +103,11 @@ impl Judge {
     /// One verdict for every subject that is not a control, and one for every vantage point; in a stable order.
     pub fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
         let at = now.timestamp_millis();
-        self.seen.sound_alarms(at);
+        let is_told = |(party, memory): (usize, &Memory)| {
+            memory.has_told() || self.seen.index.parties[party].kind == PartyKind::Control
+        };
+        let told: Vec<bool> = self.memories.iter().enumerate().map(is_told).collect();
+        self.seen.sound_alarms(&told, at);
         self.attention.pay(at);
         let sights = vantage::sights(&mut self.seen, self.attention, at);
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
@@ -332,64 +336,6 @@ pub(super) fn good(verdict: &mut Verdict, cells: Vec<&Cell>, interval: i64) {
         newest(&cells)
     };
     verdict.round = at.unwrap_or_default().div_euclid(interval.max(1));
-}
-
-/// When a row of bad samples began that is still going on or just over, and over how many rounds it has lasted. What
-/// began before `since` does not count. The beginning is where the sum of the evidence from there on is largest.
-pub(super) fn settle(
-    cells: &[&Cell],
-    counts: impl Fn(&Cell, i64) -> bool,
-    since: i64,
-    interval: i64,
-    severity: usize,
-    channel: Channel,
-) -> Option<Span> {
-    let mut samples: Vec<(i64, bool)> = vec![];
-    for cell in cells {
-        let counted = cell.since(since).filter(|sample| channel.counts(sample) && counts(cell, sample.at));
-        samples.extend(counted.map(|sample| (sample.at, channel.is_bad(sample))));
-    }
-    samples.sort_unstable();
-    let (for_it, against) = [(2.0, -0.29), (2.5, -0.69), (3.0, -3.0)][severity];
-    let (mut sum, mut lowest, mut begin) = (0.0_f32, 0.0_f32, 0);
-    for (place, (_, bad)) in samples.iter().enumerate() {
-        if sum < lowest {
-            (lowest, begin) = (sum, place);
-        }
-        sum += if *bad { for_it } else { against };
-    }
-    let onset = samples[begin.min(samples.len())..].iter().find(|(_, bad)| *bad)?.0;
-    let last = samples.iter().rev().find(|(_, bad)| *bad)?.0;
-    // What is over within two rounds can reach every cell twice, at any time within these. Only a cell that is bad again
-    // so many rounds later tells how long it has lasted: the second that does so, where many are bad.
-    // A cell that often fails may do so beside it: its word on how long it lasts counts for as much as it is a surprise.
-    let interval = interval.max(1);
-    let mut spans: Vec<f32> = vec![];
-    for cell in cells {
-        let bad = || cell.since(onset).filter(|one| channel.counts(one) && channel.is_bad(one) && counts(cell, one.at));
-        if let (Some(first), Some(last)) = (bad().next(), bad().next_back()) {
-            // A twentieth of a round: no schedule is kept to the millisecond.
-            let whole = (last.at - first.at + interval / 20).div_euclid(interval).max(0);
-            #[expect(clippy::cast_precision_loss, reason = "a count of rounds")]
-            spans.push(whole as f32 * cell.noise(channel).surprise());
-        }
-    }
-    spans.sort_unstable_by(f32::total_cmp);
-    let longest = spans.len().checked_sub(if spans.len() >= MANY { 2 } else { 1 })?;
-    Some(Span { onset, last, rounds: spans[longest] + 1.0 })
-}
-
-/// From so many bad cells on, one alone does not say how long it has lasted.
-const MANY: usize = 4;
-
-/// A row of bad samples.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
-    /// Its first and its last bad sample, in milliseconds.
-    pub(super) onset: i64,
-    pub(super) last: i64,
-    /// Rounds from the one to the other, both counted.
-    pub(super) rounds: f32,
 }
 
 pub(super) fn instant(millis: i64) -> Timestamp {

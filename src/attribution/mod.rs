@@ -16,6 +16,7 @@ mod fate;
 mod hypotheses;
 mod index;
 mod judge;
+mod lasting;
 mod names;
 mod noise;
 mod part;

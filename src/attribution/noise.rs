@@ -15,14 +15,14 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    fn learn(&mut self, hit: bool, memory: f32) {
+    pub(super) fn learn(&mut self, hit: bool, memory: f32) {
         let keep = 1.0 - 1.0 / memory;
         self.hits = self.hits * keep + f32::from(u8::from(hit));
         self.all = self.all * keep + 1.0;
     }
 
     /// The share, begun with what is expected and as many samples as that is worth.
-    fn share(self, expected: f32, worth: f32) -> f32 {
+    pub(super) fn share(self, expected: f32, worth: f32) -> f32 {
         (self.hits + expected * worth) / (self.all + worth)
     }
 }
@@ -81,11 +81,6 @@ impl Noise {
     /// Evidence for a fault of each severity in one sample, in nats; no single one may say too much.
     pub(super) fn evidence(&self, bad: bool) -> [f32; SEVERITIES.len()] {
         if bad { self.bad.map(|evidence| evidence.min(MOST)) } else { GOOD }
-    }
-
-    /// How much of a surprise a bad sample is, next to one of a cell that fails once in a hundred looks: 1 at most.
-    pub(super) fn surprise(&self) -> f32 {
-        (self.bad[SEVERITIES.len() - 1] / FULL).clamp(0.0, 1.0)
     }
 
     /// The same as it is, to tell one severity from another.

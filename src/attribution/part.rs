@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::{
     cell::Sample,
-    noise::{FULL, SEVERITIES},
+    noise::{FULL, Rate, SEVERITIES},
 };
 
 /// Evidence that one round can give at most, in nats.
@@ -68,6 +68,8 @@ pub(super) struct Part {
     rung: [i64; 3],
     /// How often cells of it fail normally, together.
     pub(super) around: f32,
+    /// How often it fails in all regions, where it is looked at from several.
+    everywhere: Rate,
 }
 
 /// How strong the evidence for a fault is.
@@ -94,6 +96,7 @@ impl Part {
             last_bad: [i64::MIN; 3],
             rung: [i64::MIN; 3],
             around: 0.0,
+            everywhere: Rate::default(),
         }
     }
 
@@ -126,6 +129,16 @@ impl Part {
     pub(super) fn learn(&mut self, bad: bool) {
         // About two hours of a party's cells.
         self.around += (f32::from(u8::from(bad)) - self.around) * 0.004;
+    }
+
+    /// The same, of all regions.
+    pub(super) fn learn_everywhere(&mut self, bad: bool) {
+        self.everywhere.learn(bad, 400.0);
+    }
+
+    /// What fails often in other regions does so here too.
+    pub(super) fn elsewhere(&self) -> f32 {
+        self.everywhere.share(0.005, 80.0)
     }
 
     /// The strongest evidence for a fault, if there is any.

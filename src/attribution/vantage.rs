@@ -5,7 +5,8 @@ use super::{
     absorb::{self, Seen},
     cell::Cell,
     hypotheses,
-    judge::{good, instant, settle},
+    judge::{good, instant},
+    lasting::settle,
     part::{Channel, Strength},
     surroundings::Tally,
 };
