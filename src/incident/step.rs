@@ -125,7 +125,8 @@ impl Step {
         let Some(incident) = self.incidents.current.get_mut(&verdict.subject) else { return };
         let new_round = incident.round != verdict.round;
         let as_bad = (incident.severity == Severity::Degraded) == verdict.degraded;
-        incident.onset = incident.onset.min(verdict.onset.unwrap_or(now));
+        // What was suspected first may have been something else.
+        incident.onset = verdict.onset.unwrap_or(incident.onset);
         incident.cause = verdict.cause;
         incident.severity = verdict.severity();
         incident.verdict = verdict.clone();
