@@ -8,7 +8,7 @@ use super::{
     absorb::Seen,
     cell::{Cell, Sample},
     hypotheses::{self, Label, Row},
-    lasting::{beyond, settle},
+    lasting::{beyond, rounds_between, settle},
     noise::SEVERITIES,
     part::{Channel, Scope, Strength, full_worth, height, holds, worth},
 };
@@ -212,10 +212,6 @@ struct Inquiry<'a> {
     sound: &'a [bool],
     channel: Channel,
     now: i64,
-}
-
-fn rounds_between(from: i64, to: i64, interval: i64) -> f32 {
-    f32::from(u16::try_from((to - from).max(0) / interval.max(1)).unwrap_or(u16::MAX))
 }
 
 impl Inquiry<'_> {

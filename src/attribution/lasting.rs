@@ -62,6 +62,11 @@ pub(super) struct Span {
     pub(super) rounds: f32,
 }
 
+/// Whole rounds from one instant to another.
+pub(super) fn rounds_between(from: i64, to: i64, interval: i64) -> f32 {
+    f32::from(u16::try_from((to - from).max(0) / interval.max(1)).unwrap_or(u16::MAX))
+}
+
 /// Evidence that a fault goes on for longer than the longest blip, in nats for each severity: what is left when from each
 /// region the row of rounds is taken away that says most. Clocks differ, so each region has a blip of its own.
 pub(super) fn beyond<'a>(

@@ -131,7 +131,6 @@ impl Part {
         self.around += (f32::from(u8::from(bad)) - self.around) * 0.004;
     }
 
-    /// The same, of all regions.
     pub(super) fn learn_everywhere(&mut self, bad: bool) {
         self.everywhere.learn(bad, 400.0);
     }
