@@ -64,6 +64,8 @@ async fn hold(config: &str) {
     tokio::spawn(engine.run(std::future::pending()));
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut batch: Vec<usoryou::model::Observation> = Vec::new();
+    // Microseconds that answers on open connections took, of the last ten thousand.
+    let mut answers: std::collections::VecDeque<u64> = std::collections::VecDeque::new();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
@@ -71,9 +73,22 @@ async fn hold(config: &str) {
                 for seen in batch.drain(..) {
                     let key = format!("{} {}", seen.connection.word(), seen.outcome);
                     *counts.entry(key).or_default() += 1;
+                    if seen.connection == usoryou::model::Connection::Warm {
+                        answers.push_back(u64::try_from(seen.duration.as_micros()).unwrap());
+                        answers.drain(..answers.len().saturating_sub(10_000));
+                    }
                 }
             }
-            _ = tick.tick() => println!("{}", serde_json::to_string(&counts).unwrap()),
+            _ = tick.tick() => {
+                let mut sorted: Vec<u64> = answers.iter().copied().collect();
+                sorted.sort_unstable();
+                for (name, part) in [("p50 µs", 50), ("p99 µs", 99)] {
+                    if let Some(took) = sorted.get(sorted.len() * part / 100) {
+                        counts.insert(name.to_owned(), *took);
+                    }
+                }
+                println!("{}", serde_json::to_string(&counts).unwrap());
+            }
         }
     }
 }
