@@ -38,7 +38,7 @@ pub fn firestore(bytes: &[u8]) {
 
 /// A stream of events, and the same cut in two.
 pub fn sse(bytes: &[u8]) {
-    super::sse::parse(bytes);
+    super::sse::parser::parse(bytes);
 }
 
 /// What a token endpoint answers.

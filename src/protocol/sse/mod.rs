@@ -1,7 +1,7 @@
 //! The `sse` check: a stream of events over HTTP, as `EventSource` of browsers reads it; held, something has to come
 //! within the time that the server promises.
 
-mod parser;
+pub(super) mod parser;
 mod stream;
 
 use std::{
@@ -295,16 +295,5 @@ impl Protocol for Sse {
     fn apply(file: &mut Self::File, overrides: &Overrides) {
         overrides.change_way(&mut file.ip, &mut file.tls);
         head::replace(&mut file.headers, &overrides.headers);
-    }
-}
-
-/// Takes bytes for a stream, whole and in two pieces.
-#[cfg(any(test, fuzzing))]
-pub(super) fn parse(bytes: &[u8]) {
-    let (begin, rest) = bytes.split_at(bytes.len() / 2);
-    for pieces in [&[bytes][..], &[begin, rest]] {
-        let mut parser = parser::Parser::default();
-        let mut feed = pieces.iter().map(|piece| parser.feed(piece, |_| {}));
-        let _ = feed.try_for_each(|fed| fed);
     }
 }

@@ -120,6 +120,17 @@ impl Parser {
     }
 }
 
+/// Takes bytes for a stream, whole and in two pieces.
+#[cfg(any(test, fuzzing))]
+pub(in crate::protocol) fn parse(bytes: &[u8]) {
+    let (begin, rest) = bytes.split_at(bytes.len() / 2);
+    for pieces in [&[bytes][..], &[begin, rest]] {
+        let mut parser = Parser::default();
+        let mut feed = pieces.iter().map(|piece| parser.feed(piece, |_| {}));
+        let _ = feed.try_for_each(|fed| fed);
+    }
+}
+
 #[cfg(test)]
 #[path = "parser_tests.rs"]
 mod tests;
