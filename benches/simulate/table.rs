@@ -81,7 +81,9 @@ fn summary(index: usize, rule: &str, runs: &[Run], arguments: &Arguments, out: &
         let finally =
             of.iter().filter(|outcome| outcome.finally == Grade::Right).count() as f64 / of.len().max(1) as f64;
         let delays = sorted(faults.iter().filter(|run| run.most).filter_map(|run| run.outcomes[index].delay));
-        let pages = sorted(of.iter().filter(|outcome| outcome.pages > 0).map(|outcome| outcome.pages as f64));
+        // Two things that fail at the same time are two incidents, and each is told.
+        let for_each = |outcome: &&Outcome| outcome.pages.div_ceil(outcome.at_fault) as f64;
+        let pages = sorted(of.iter().copied().filter(|outcome| outcome.pages > 0).map(|outcome| for_each(&outcome)));
         let errors = sorted(of.iter().filter_map(|outcome| outcome.onset_error).map(f64::abs));
         let false_in = |runs: &[&Run]| runs.iter().map(|run| run.outcomes[index].false_pages).sum::<usize>() as f64;
         let days = |runs: &[&Run]| runs.iter().map(|run| run.days).sum::<f64>() + 0.0;

@@ -1,4 +1,5 @@
-//! What is told together: many that open at once are one message, and so are their ends.
+//! What is told together: many that open at once are one message, also a few of one party for the same reason, and so
+//! are their ends.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,6 +12,22 @@ const AT_ONCE: Duration = Duration::from_mins(1);
 pub(super) const GATHER: Duration = Duration::from_secs(10);
 /// How long the end of one waits for the others that were told with it.
 const END_TOGETHER: Duration = Duration::from_mins(1);
+
+/// What opens at the same moment at one party for the same reason is one thing to people, however few they are: a
+/// credential that has expired is refused by each of its products.
+fn kin(owed: &[&Incident]) -> Vec<Vec<Arc<str>>> {
+    let mut kin: Vec<(&Incident, Vec<Arc<str>>)> = Vec::new();
+    for incident in owed {
+        let alike = |(first, _): &&mut (&Incident, _)| {
+            first.subject.party == incident.subject.party && first.cause == incident.cause
+        };
+        match kin.iter_mut().find(alike) {
+            Some((_, ids)) => ids.push(incident.id.clone()),
+            None => kin.push((incident, vec![incident.id.clone()])),
+        }
+    }
+    kin.into_iter().map(|(_, ids)| ids).collect()
+}
 
 impl Desk<'_> {
     /// Openings that need not wait for others any more.
@@ -37,10 +54,18 @@ impl Desk<'_> {
             }
         }
         let all: Vec<Arc<str>> = owed.iter().map(|incident| incident.id.clone()).collect();
+        let kin = kin(&owed);
         for (channel, ids) in heard {
             let joins = self.is_told_of(&leader, &channel);
-            let together = is_crowd && (joins || ids.len() > 1);
-            self.open(&channel, &ids, together.then_some((&leader, joins)));
+            if is_crowd && (joins || ids.len() > 1) {
+                self.open(&channel, &ids, Some((&leader, joins)));
+                continue;
+            }
+            for kin in &kin {
+                let ids: Vec<Arc<str>> = kin.iter().filter(|id| ids.contains(id)).cloned().collect();
+                let first = kin.first().filter(|_| ids.len() > 1);
+                self.open(&channel, &ids, first.map(|first| (first, false)));
+            }
         }
         for id in all {
             let now = self.now;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Words, answer, clock, failing, join, roughly, span, subject_name, was};
 use crate::{
     attribution::World,
-    model::{Cause, Incident, IncidentState, Timestamp},
+    model::{Cause, Incident, IncidentState, Kind, Reason, Timestamp},
     notify::plan::Saying,
 };
 
@@ -49,7 +49,8 @@ fn ended(world: &World, over: &[&Incident], onset: Timestamp) -> String {
     let back = over.iter().filter_map(|incident| incident.recovered_at.or(incident.closed_at)).max().unwrap_or(onset);
     let read_at = over.iter().filter_map(|incident| incident.closed_at).max().unwrap_or(back);
     let (since, lasted) = (clock(back, read_at), span(lasted(onset, back)));
-    format!("Over: all {} are back since {since}, after {lasted}: {}.", over.len(), names(world, over))
+    let all = if over.len() == 2 { "both".to_owned() } else { format!("all {}", over.len()) };
+    format!("Over: {all} are back since {since}, after {lasted}: {}.", names(world, over))
 }
 
 /// One incident in a line.
@@ -77,8 +78,11 @@ fn names(world: &World, incidents: &[&Incident]) -> String {
     join(names.iter().map(String::as_str), "and")
 }
 
-/// Whose fault, when it is all the same; otherwise how many each.
+/// Whose fault, and why where that says more, when it is all the same; otherwise how many each.
 fn whose(incidents: &[&Incident]) -> String {
+    if let Some(why) = why_it_is_ours(incidents) {
+        return format!("It's our probe: {why}.");
+    }
     let of = |cause: Cause| incidents.iter().filter(|incident| incident.cause == cause).count();
     let counted: Vec<(Cause, usize)> =
         Cause::ALL.into_iter().map(|cause| (cause, of(cause))).filter(|(_, count)| *count > 0).collect();
@@ -96,6 +100,22 @@ fn whose(incidents: &[&Incident]) -> String {
     match counted.as_slice() {
         [(Cause::Unknown | Cause::Ok, _)] => "Nobody can tell yet whose fault.".to_owned(),
         _ => format!("It's {said}."),
+    }
+}
+
+fn why_it_is_ours(incidents: &[&Incident]) -> Option<&'static str> {
+    let reason = incidents.first()?.verdict.reason;
+    let same = |one: &&Incident| one.cause == Cause::Probe && one.verdict.reason == reason;
+    if !incidents.iter().all(same) {
+        return None;
+    }
+    let taken_over = |one: &&Incident| one.verdict.failure.as_ref().is_some_and(|f| f.kind == Kind::TakenOver);
+    match reason? {
+        Reason::Credential if incidents.iter().any(taken_over) => Some("some share a client id"),
+        Reason::Credential => Some("our credential is refused"),
+        Reason::Quota => Some("it asks too often"),
+        Reason::Release => Some("our new release"),
+        _ => None,
     }
 }
 
