@@ -246,3 +246,34 @@ fn incidents_go_on_after_a_restart() {
     let opened = step(&resumed, &[verdict(Cause::Them, 3)], POLICY, at(30));
     assert_eq!(opened.changes[0].transition, Transition::Opened);
 }
+
+/// A party as a whole and one of its products, round by round: what is told of each.
+fn whole_and_product(whole: &[Cause], product: &[Cause]) -> Vec<(i64, bool, Transition)> {
+    let (mut incidents, mut told) = (Incidents::default(), vec![]);
+    for (round, (whole, product)) in (1..).zip(whole.iter().zip(product)) {
+        let mut of_product = verdict(*product, round);
+        of_product.subject.product = Some("auth".into());
+        let step = step(&incidents, &[verdict(*whole, round), of_product], POLICY, at(round * 10));
+        let changes = step.changes.iter();
+        told.extend(changes.map(|one| (round, one.incident.subject.product.is_some(), one.transition)));
+        incidents = step.incidents;
+    }
+    told.retain(|(.., transition)| matches!(transition, Transition::Opened | Transition::Closed));
+    told
+}
+
+#[test]
+fn a_product_of_a_party_that_is_known_to_be_bad_as_a_whole_is_news_when_that_is_over() {
+    use Cause::{Ok, Probe, Them, Unknown};
+    use Transition::{Closed, Opened};
+    let whole = [Them, Them, Them, Ok, Them, Ok, Ok, Ok, Ok, Ok, Ok];
+    let mut product = [Ok, Ok, Ok, Them, Them, Them, Them, Unknown, Unknown, Unknown, Unknown];
+    let told = whole_and_product(&whole, &product);
+    let [first, over, news] = told[..] else { panic!("{told:?}") };
+    assert_eq!((first, over.1, over.2), ((3, false, Opened), false, Closed));
+    assert_eq!((news.0 - over.0 <= 1, news.1, news.2), (true, true, Opened));
+    // What has another cause is another thing.
+    product[3..].fill(Probe);
+    let told = whole_and_product(&whole, &product);
+    assert_eq!(told[1], (6, true, Opened), "{told:?}");
+}

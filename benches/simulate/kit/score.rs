@@ -52,7 +52,7 @@ pub struct Outcome {
     pub onset_error: Option<f64>,
     /// Pages from the onset on.
     pub pages: usize,
-    /// Things that were at fault, which are as many incidents; at least one.
+    /// Things that were at fault, also those that need not be told, which are as many incidents; at least one.
     pub at_fault: usize,
     /// Pages before the onset: nothing was wrong.
     pub false_pages: usize,
@@ -186,7 +186,7 @@ impl Marker<'_> {
             delay: None,
             onset_error: None,
             pages: 0,
-            at_fault: self.fault.truths.iter().filter(|truth| !truth.optional).count().max(1),
+            at_fault: self.fault.truths.len().max(1),
             false_pages: 0,
             confidences: vec![],
         };
