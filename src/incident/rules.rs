@@ -1,9 +1,9 @@
 //! The rules by which an incident opens, closes and changes its mind: one small function each.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::Policy;
-use crate::model::{Incident, Severity, Timestamp, Turning, Verdict};
+use super::{Incidents, Policy};
+use crate::model::{Cause, Incident, IncidentState, Severity, Subject, Timestamp, Turning, Verdict};
 
 /// What comes back within this time after its end is the same incident.
 pub(super) const SAME_WITHIN: Duration = Duration::from_mins(30);
@@ -51,4 +51,16 @@ pub(super) fn is_forgotten(closed: &Incident, now: Timestamp) -> bool {
     // A suspicion takes a while to open, and counts from its onset.
     let ended = closed.closed_at.unwrap_or(closed.onset);
     ended + SAME_WITHIN * 2 < now
+}
+
+/// Whether it is about a product of a party that people know to be bad as a whole, or to recover from that, and says
+/// nothing else of it. It waits until that is over: what fails then is news.
+pub(super) fn is_known_as_a_whole(incidents: &Incidents, verdict: &Verdict) -> bool {
+    let party = Subject { party: Arc::clone(&verdict.subject.party), product: None };
+    let whole = incidents.current.get(&party).filter(|_| verdict.subject.product.is_some());
+    whole.is_some_and(|whole| {
+        matches!(whole.state, IncidentState::Open | IncidentState::Recovering)
+            && whole.severity >= verdict.severity()
+            && (whole.cause == verdict.cause || verdict.cause == Cause::Unknown)
+    })
 }

@@ -112,7 +112,8 @@ impl Step {
         let onset = verdict.onset.unwrap_or(now);
         let id = self.incidents.new_id(&verdict.subject, onset);
         let incident = Incident::suspected(id, verdict, onset);
-        let opens = rules::ready_to_open(&incident, verdict, policy) && !self.is_known_as_a_whole(verdict);
+        let opens =
+            rules::ready_to_open(&incident, verdict, policy) && !rules::is_known_as_a_whole(&self.incidents, verdict);
         self.incidents.current.insert(verdict.subject.clone(), incident);
         if opens {
             self.open(&verdict.subject, now);
@@ -136,23 +137,11 @@ impl Step {
             incident.bad_rounds = if as_bad { incident.bad_rounds + 1 } else { 1 };
         }
         // Evidence may become enough within a round.
-        if rules::ready_to_open(incident, verdict, policy) && !self.is_known_as_a_whole(verdict) {
+        if rules::ready_to_open(incident, verdict, policy) && !rules::is_known_as_a_whole(&self.incidents, verdict) {
             self.open(&verdict.subject, now);
         } else if new_round {
             self.touch(&verdict.subject);
         }
-    }
-
-    /// Whether it is about a product of a party that people know to be bad as a whole, or to recover from that, and says
-    /// nothing else of it. It waits until that is over: what fails then is news.
-    fn is_known_as_a_whole(&self, verdict: &Verdict) -> bool {
-        let party = Subject { party: Arc::clone(&verdict.subject.party), product: None };
-        let whole = self.incidents.current.get(&party).filter(|_| verdict.subject.product.is_some());
-        whole.is_some_and(|whole| {
-            matches!(whole.state, IncidentState::Open | IncidentState::Recovering)
-                && whole.severity >= verdict.severity()
-                && (whole.cause == verdict.cause || verdict.cause == Cause::Unknown)
-        })
     }
 
     fn open(&mut self, subject: &Subject, now: Timestamp) {
