@@ -18,10 +18,8 @@ const END_TOGETHER: Duration = Duration::from_mins(1);
 fn kin(owed: &[&Incident]) -> Vec<Vec<Arc<str>>> {
     let mut kin: Vec<(&Incident, Vec<Arc<str>>)> = Vec::new();
     for incident in owed {
-        let alike = |(first, _): &&mut (&Incident, _)| {
-            first.subject.party == incident.subject.party && first.cause == incident.cause
-        };
-        match kin.iter_mut().find(alike) {
+        let what = |one: &Incident| (one.subject.party.clone(), one.cause, one.verdict.reason, one.severity);
+        match kin.iter_mut().find(|(first, _)| what(first) == what(incident)) {
             Some((_, ids)) => ids.push(incident.id.clone()),
             None => kin.push((incident, vec![incident.id.clone()])),
         }
