@@ -59,8 +59,11 @@ pub(super) fn is_known_as_a_whole(incidents: &Incidents, verdict: &Verdict) -> b
     let party = Subject { party: Arc::clone(&verdict.subject.party), product: None };
     let whole = incidents.current.get(&party).filter(|_| verdict.subject.product.is_some());
     whole.is_some_and(|whole| {
-        matches!(whole.state, IncidentState::Open | IncidentState::Recovering)
-            && whole.severity >= verdict.severity()
-            && (whole.cause == verdict.cause || verdict.cause == Cause::Unknown)
+        // A way, or a vantage point of ours, is another one in another region.
+        let is_regional = matches!(whole.cause, Cause::Path | Cause::Probe);
+        let there = !is_regional || verdict.regions.iter().all(|region| whole.verdict.regions.contains(region));
+        let same = whole.cause == verdict.cause || verdict.cause == Cause::Unknown;
+        let known = matches!(whole.state, IncidentState::Open | IncidentState::Recovering);
+        known && same && there && whole.severity >= verdict.severity()
     })
 }

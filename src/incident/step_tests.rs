@@ -277,3 +277,21 @@ fn a_product_of_a_party_that_is_known_to_be_bad_as_a_whole_is_news_when_that_is_
     let told = whole_and_product(&whole, &product);
     assert_eq!(told[1], (6, true, Opened), "{told:?}");
 }
+
+#[test]
+fn the_way_from_another_region_is_news_though_the_way_from_one_is_known() {
+    let opened = |region: &str| {
+        let mut incidents = Incidents::default();
+        let mut told = 0;
+        for round in 1..=9 {
+            let mut of_product = verdict(if round > 3 { Cause::Path } else { Cause::Ok }, round);
+            of_product.subject.product = Some("auth".into());
+            of_product.regions = vec![region.into()];
+            let step = step(&incidents, &[verdict(Cause::Path, round), of_product], POLICY, at(round * 10));
+            told += step.changes.iter().filter(|one| one.transition == Transition::Opened).count();
+            incidents = step.incidents;
+        }
+        told
+    };
+    assert_eq!((opened("r"), opened("other")), (1, 2));
+}
