@@ -57,7 +57,8 @@ pub(super) struct Cell {
     pub(super) failing: Noise,
     pub(super) slowness: Noise,
     pub(super) pace: Pace,
-    /// The parts of the world that cover it.
+    /// The parts of the world that cover it, from the smallest: each everywhere, then in its region; last, everything in
+    /// its region.
     pub(super) parts: Vec<usize>,
     /// What an alarm covers is not learned: from and until when.
     excused: (i64, i64),
