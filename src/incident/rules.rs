@@ -22,6 +22,13 @@ pub(super) fn ready_to_open(incident: &Incident, verdict: &Verdict, policy: Poli
     weight >= f64::from(policy.open_after.max(1))
 }
 
+/// Whether what seemed to be over is back: a round's worth of evidence less than it takes to open, since one look that fails
+/// by chance is not the incident.
+pub(super) fn is_back(verdict: &Verdict, policy: Policy) -> bool {
+    let wanted = f64::from(policy.open_after.max(2) - 1);
+    verdict.weight.is_none_or(|weight| weight + 1.0 / 3.0 >= wanted)
+}
+
 /// Whether an incident is over. `verdict` is the newest one, good, and already counted.
 pub(super) fn ready_to_close(incident: &Incident, _verdict: &Verdict, policy: Policy) -> bool {
     let patience = (1 + incident.flaps).min(MOST_PATIENCE);

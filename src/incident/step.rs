@@ -103,6 +103,7 @@ impl Step {
             (None, Word::Bad) => self.suspect(verdict, policy, now),
             (Some(IncidentState::Suspected), Word::Bad) => self.another_bad_round(verdict, policy, now),
             (Some(IncidentState::Suspected), Word::Good | Word::Explained) => self.drop_suspicion(&verdict.subject),
+            (Some(IncidentState::Recovering), Word::Bad | Word::Explained) if !rules::is_back(verdict, policy) => {}
             (Some(_), Word::Bad | Word::Explained) => self.still_bad(verdict, policy, now),
             (Some(_), Word::Good) => self.getting_better(verdict, policy, now),
         }

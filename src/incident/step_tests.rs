@@ -295,3 +295,17 @@ fn the_way_from_another_region_is_news_though_the_way_from_one_is_known() {
     };
     assert_eq!((opened("r"), opened("other")), (1, 2));
 }
+
+#[test]
+fn one_look_that_fails_while_it_recovers_is_no_relapse() {
+    use Transition::{Closed, Opened, Recovering, Suspected, Updated};
+    let weighs = |cause, round, weight| Verdict { weight: Some(weight), ..verdict(cause, round) };
+    let opened: Vec<Verdict> = (1..=3).map(|round| weighs(Cause::Them, round, 3.0)).collect();
+    let mut verdicts = opened.clone();
+    for round in [4, 6] {
+        verdicts.extend([weighs(Cause::Ok, round, 0.0), weighs(Cause::Path, round + 1, 1.0)]);
+    }
+    assert_eq!(play(&verdicts).1, [Opened, Recovering, Closed, Suspected]);
+    let back = [weighs(Cause::Ok, 4, 0.0), weighs(Cause::Them, 6, 2.0)];
+    assert_eq!(play(&[opened, back.to_vec()].concat()).1, [Opened, Recovering, Updated]);
+}
