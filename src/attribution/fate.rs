@@ -29,6 +29,8 @@ struct Bond {
     root: Subject,
     /// How it was first said.
     declared: bool,
+    /// Whether the root was ever bad enough to be told.
+    sure: bool,
     /// When either was last bad.
     root_bad: Timestamp,
     bad: Timestamp,
@@ -36,7 +38,9 @@ struct Bond {
 
 impl Bond {
     fn holds(&self, now: Timestamp) -> bool {
-        now - self.root_bad <= delta(AFTERWARDS) && now - self.bad <= delta(APART)
+        // What was only ever suspected explains nothing afterwards.
+        let afterwards = if self.sure { AFTERWARDS } else { Duration::ZERO };
+        now - self.root_bad <= delta(afterwards) && now - self.bad <= delta(APART)
     }
 }
 
@@ -55,12 +59,14 @@ pub(super) fn share(
     now: Timestamp,
 ) {
     fates.troubled.retain(|_, at| now - *at <= delta(AFTERWARDS));
-    for verdict in verdicts.values().filter(|verdict| is_told(world, verdict)) {
+    let own_fault = |verdict: &&Verdict| verdict.because_of.is_none() && is_told(world, verdict);
+    for verdict in verdicts.values().filter(own_fault) {
         fates.troubled.insert(verdict.subject.clone(), now);
     }
     for (subject, bond) in &mut fates.bonds {
-        if verdicts.get(&bond.root).is_some_and(|root| root.is_bad() && root.has_evidence()) {
+        if let Some(root) = verdicts.get(&bond.root).filter(|root| root.is_bad() && root.has_evidence()) {
             bond.root_bad = now;
+            bond.sure |= is_told(world, root);
         }
         if verdicts.get(subject).is_some_and(Verdict::is_bad) {
             bond.bad = now;
@@ -121,6 +127,7 @@ impl<'a> Fate<'a> {
             let bond = (sure(&root) || !root.declared).then(|| Bond {
                 root: root.verdict.subject.clone(),
                 declared: root.declared,
+                sure: sure(&root),
                 root_bad: self.now,
                 bad: self.now,
             });
