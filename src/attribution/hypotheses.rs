@@ -13,6 +13,8 @@ use crate::model::{Cause, Kind, PartyKind, Phase, Reason};
 pub(super) const ROUNDS: i64 = 16;
 /// What one round can say against an explanation, in nats.
 const CLIP: f32 = 3.0;
+/// In how many rounds the way in which it fails speaks for or against an explanation.
+const HEARD: f32 = 3.0;
 /// A held explanation gives way to one that is so much better: a factor of four.
 const HOLD: f32 = 1.386;
 
@@ -395,6 +397,9 @@ fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
 /// that fits it best.
 fn score(seen: &Seen, rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)> {
     let rounds = rows.iter().map(|row| row.counts.len()).max().unwrap_or_default();
+    // It fails in the same way for as long as it fails: that says no more after an hour than after the first rounds.
+    let failed = |round: &usize| rows.iter().any(|row| row.counts.get(*round).is_some_and(|count| count.bad > 0));
+    let heard = (HEARD / to_f32(u32::try_from((0..rounds).filter(failed).count()).unwrap_or(u32::MAX))).min(1.0);
     // By label, severity and round.
     let mut said = vec![vec![[0.0_f32; SEVERITIES.len()]; rounds]; labels.len()];
     for ((label, _), said) in labels.iter().zip(&mut said) {
@@ -414,7 +419,7 @@ fn score(seen: &Seen, rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label
             }
             // However many cells fail alike in a round, that they do so is seen once.
             if voters > 0 {
-                let vote = (votes / to_f32(voters)).clamp(-2.0, 2.0);
+                let vote = (votes / to_f32(voters)).clamp(-2.0, 2.0) * heard;
                 said.iter_mut().for_each(|said| *said += vote);
             }
         }
