@@ -15,6 +15,8 @@ pub(super) const ROUNDS: i64 = 16;
 const CLIP: f32 = 3.0;
 /// In how many rounds the way in which it fails speaks for or against an explanation.
 const HEARD: f32 = 3.0;
+/// What a round in which nothing fails says against a fault at most, in nats: it may rest.
+const REST: f32 = 1.0;
 /// A held explanation gives way to one that is so much better: a factor of four.
 const HOLD: f32 = 1.386;
 
@@ -417,6 +419,8 @@ fn score(seen: &Seen, rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label
                     voters += many;
                 }
             }
+            // A fault that comes and goes rests now and then.
+            said.iter_mut().for_each(|said| *said = said.max(-REST));
             // However many cells fail alike in a round, that they do so is seen once.
             if voters > 0 {
                 let vote = (votes / to_f32(voters)).clamp(-2.0, 2.0) * heard;

@@ -113,9 +113,9 @@ impl Part {
         for (severity, (run, evidence)) in self.runs[channel as usize].iter_mut().zip(evidence).enumerate() {
             match run {
                 Some(going) => {
-                    let enough = enough(self.wanted, severity);
-                    going.feed(at, evidence, self.interval, enough);
-                    if going.level(enough) <= 0.0 {
+                    let limits = Limits::of(self.wanted, severity);
+                    going.feed(at, evidence, self.interval, limits);
+                    if going.level(limits) <= 0.0 {
                         *run = None;
                     }
                 }
@@ -145,7 +145,7 @@ impl Part {
         let of = |(severity, run): (usize, &Option<Run>)| {
             let run = run.as_ref()?;
             Some(Strength {
-                rounds: run.level(enough(self.wanted, severity)) / CLIP / DEMAND[severity],
+                rounds: run.level(Limits::of(self.wanted, severity)) / CLIP / DEMAND[severity],
                 severity,
                 since: run.anchor,
             })
@@ -163,7 +163,7 @@ impl Part {
     /// what comes then is another row.
     pub(super) fn alarm(&mut self, channel: Channel) -> bool {
         let runs = &self.runs[channel as usize];
-        let rounds = |run: &Run, severity| run.level(enough(self.wanted, severity)) / CLIP / DEMAND[severity];
+        let rounds = |run: &Run, severity| run.level(Limits::of(self.wanted, severity)) / CLIP / DEMAND[severity];
         let reaches =
             |severity: usize, needed: f32| runs[severity].as_ref().is_some_and(|run| rounds(run, severity) >= needed);
         let before = self.alarmed[channel as usize];
@@ -208,15 +208,31 @@ const LOOK: f32 = 0.8;
 const LOOK_SLOW: f32 = 1.6;
 /// Partial faults need more evidence: what looks like them happens by chance more often.
 const DEMAND: [f32; SEVERITIES.len()] = [1.4, 1.15, 1.0];
+/// What a round in which all is well takes away at most, in nats: a partial fault may rest.
+const RESTS: [f32; SEVERITIES.len()] = [1.5, 1.5, CLIP];
 /// More evidence than this beyond what raises an alarm is not kept, in rounds' worth: what was bad for long must be seen
 /// to be good again soon.
 const MORE: f32 = 0.7;
 /// An alarm ends when so much of what is kept is gone: a good round of a full fault, a few of a partial one.
 const SLACK: [f32; SEVERITIES.len()] = [1.8, 1.4, 0.8];
 
-/// The evidence that is kept at most, in nats.
-fn enough(wanted: f32, severity: usize) -> f32 {
-    (wanted + MORE) * CLIP * DEMAND[severity]
+/// How far evidence goes, in nats.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// What is kept at most.
+    enough: f32,
+    /// What one round takes away at most.
+    rests: f32,
+}
+
+impl Limits {
+    fn of(wanted: f32, severity: usize) -> Self {
+        Self { enough: (wanted + MORE) * CLIP * DEMAND[severity], rests: RESTS[severity] }
+    }
+
+    fn add(self, sum: f32, round: f32) -> f32 {
+        (sum + round.clamp(-self.rests, CLIP)).clamp(0.0, self.enough)
+    }
 }
 
 /// A row of rounds that speaks for a fault of one severity.
@@ -236,7 +252,7 @@ impl Run {
         Self { anchor: at, base: 0.0, first: 0, rounds: VecDeque::from([evidence]) }
     }
 
-    fn feed(&mut self, at: i64, evidence: f32, interval: i64, enough: f32) {
+    fn feed(&mut self, at: i64, evidence: f32, interval: i64, limits: Limits) {
         // What is a little older than the first bad sample belongs to its round; what is older than all that is kept
         // has had its say.
         let round = (at - self.anchor).div_euclid(interval).max(0);
@@ -253,7 +269,7 @@ impl Run {
             self.rounds.push_back(0.0);
             if self.rounds.len() > ROUNDS {
                 let oldest = self.rounds.pop_front().unwrap_or_default();
-                self.base = add(self.base, oldest, enough);
+                self.base = limits.add(self.base, oldest);
                 self.first += 1;
                 place -= 1;
             }
@@ -263,22 +279,22 @@ impl Run {
         }
     }
 
-    fn level(&self, enough: f32) -> f32 {
-        self.rounds.iter().fold(self.base, |sum, round| add(sum, *round, enough))
+    fn level(&self, limits: Limits) -> f32 {
+        self.rounds.iter().fold(self.base, |sum, round| limits.add(sum, *round))
     }
 }
 
 /// Rounds' worth of evidence in these rounds, whose evidence is given in nats.
 pub(super) fn worth(rounds: impl Iterator<Item = f32>, severity: usize, wanted: f32) -> f32 {
-    let enough = enough(wanted, severity);
-    rounds.fold(0.0, |sum, round| add(sum, round, enough)) / CLIP / DEMAND[severity]
+    let limits = Limits::of(wanted, severity);
+    rounds.fold(0.0, |sum, round| limits.add(sum, round)) / CLIP / DEMAND[severity]
 }
 
 /// The same at its height.
 pub(super) fn height(rounds: impl Iterator<Item = f32>, severity: usize, wanted: f32) -> f32 {
-    let enough = enough(wanted, severity);
+    let limits = Limits::of(wanted, severity);
     let sums = rounds.scan(0.0, |sum, round| {
-        *sum = add(*sum, round, enough);
+        *sum = limits.add(*sum, round);
         Some(*sum)
     });
     sums.fold(0.0, f32::max) / CLIP / DEMAND[severity]
@@ -293,8 +309,4 @@ pub(super) fn full_worth(rounds: impl Iterator<Item = f32>, severity: usize) -> 
 /// What must be left of an alarm, in rounds' worth.
 pub(super) fn holds(severity: usize, wanted: f32) -> f32 {
     wanted + MORE - SLACK[severity]
-}
-
-fn add(sum: f32, round: f32, enough: f32) -> f32 {
-    (sum + round.clamp(-CLIP, CLIP)).clamp(0.0, enough)
 }
