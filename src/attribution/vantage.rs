@@ -24,6 +24,8 @@ const BREAK: i64 = 60_000;
 const FORGOTTEN: i64 = 24 * 3_600_000;
 /// A release explains what begins so soon after it.
 const RELEASE: i64 = 10 * 60_000;
+/// What was blind so lately is still, where much of it fails.
+const STILL: i64 = 5 * 60_000;
 /// One that was found guilty explains what begins anew so long after it.
 const GUILTY: i64 = 60 * 60_000;
 
@@ -225,6 +227,7 @@ fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {
         .or_else(|| bad_release(seen, region, &units, now))
         .or_else(|| loses_much(seen, region, &units, now))
         .or_else(|| several_at_once(seen, region, &units, now))
+        .or_else(|| goes_on(seen, region, &units, now))
 }
 
 /// The units that are looked at from a region, and which of them are bad there.
@@ -405,6 +408,23 @@ fn loses_much(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fa
     let Tally { up, all } = seen.controls(region, now);
     let evidence = vec![
         format!("{} of {} unrelated parties and controls began to fail together.", bad.len(), units.len()),
+        format!("Controls {up}/{all} up."),
+    ];
+    Some(Fault { reason: Reason::Network, confidence: 0.8, alternatives: vec![Cause::Them], evidence, rounds, since })
+}
+
+/// What was only just found out to lose its network, and where unrelated parties still fail together, is not well yet: a
+/// network that loses half of everything lets a control through now and then.
+fn goes_on(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fault> {
+    let alone = seen.regions.iter().filter(|other| now - other.newest <= FORGOTTEN).count() == 1;
+    let bad: Vec<&Unit> = units.iter().filter(|unit| unit.strength.is_some() && (unit.local || alone)).collect();
+    if now - seen.regions[region].blamed > STILL || bad.len() < 2 || bad.len() * 2 < units.len() {
+        return None;
+    }
+    let (rounds, since) = second(&bad)?;
+    let Tally { up, all } = seen.controls(region, now);
+    let evidence = vec![
+        format!("{} of {} unrelated parties and controls still fail together.", bad.len(), units.len()),
         format!("Controls {up}/{all} up."),
     ];
     Some(Fault { reason: Reason::Network, confidence: 0.8, alternatives: vec![Cause::Them], evidence, rounds, since })
