@@ -10,7 +10,8 @@ use super::{
     hypotheses::{self, Label, Row},
     lasting::{beyond, rounds_between, settle},
     noise::SEVERITIES,
-    part::{Channel, Scope, Strength, full_worth, height, holds, worth},
+    part::{Channel, Scope, Strength},
+    run::{full_worth, height, holds, worth},
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Reason};
 

@@ -20,6 +20,7 @@ mod lasting;
 mod names;
 mod noise;
 mod part;
+mod run;
 mod surroundings;
 mod vantage;
 mod world;
