@@ -9,6 +9,7 @@ use super::{
     names::{Names, Quick},
     noise::{GOOD, SEVERITIES},
     part::{Channel, Part, Scope},
+    spells::Spells,
 };
 use crate::model::{Connection, Kind, Outcome, PartyKind, Sighting, Timestamp};
 
@@ -60,20 +61,19 @@ pub(super) struct Region {
     pub(super) guilty: Option<Changed>,
     /// When it was last found at fault with evidence enough to tell.
     pub(super) blamed: i64,
-    /// What it saw from when to when says nothing about others: it could not see.
-    void: (i64, i64),
+    /// What it saw in these times says nothing about others: it could not see.
+    blind: Spells,
 }
 
 impl Region {
     /// It cannot see, since then and now.
     pub(super) fn blind(&mut self, since: i64, now: i64) {
-        let (from, until) = self.void;
-        self.void = if since <= until { (from.min(since), now) } else { (since, now) };
+        self.blind.add(since, now);
     }
 
     /// Whether what was due at an instant counts.
     pub(super) fn saw(&self, at: i64) -> bool {
-        !(self.void.0..=self.void.1).contains(&at)
+        !self.blind.contains(at)
     }
 }
 
@@ -340,7 +340,7 @@ impl Seen {
             changed: None,
             guilty: None,
             blamed: i64::MIN / 2,
-            void: (0, -1),
+            blind: Spells::default(),
         });
         self.by_region.insert(number, region);
         region

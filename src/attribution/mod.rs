@@ -21,6 +21,7 @@ mod names;
 mod noise;
 mod part;
 mod run;
+mod spells;
 mod surroundings;
 mod vantage;
 mod world;
