@@ -10,7 +10,7 @@ use crate::{
     config::Plan,
     incident::{Change, Incidents, News},
     metrics::Metrics,
-    model::{Incident, Observation, Severity, Sighting, Silence, Subject, Timestamp, Transition},
+    model::{Incident, Observation, Severity, Sighting, Silence, Subject, Timestamp, Transition, Verdict},
     notify::words,
 };
 
@@ -113,7 +113,9 @@ impl Rounds {
         let closed = changes.into_iter().map(|change| change.incident).filter(|incident| incident.closed_at.is_some());
         view.send_modify(|view| {
             view.at = Some(now);
-            view.sentences = verdicts.iter().map(|verdict| words::sentence(self.course.world(), verdict)).collect();
+            let (world, incidents) = (self.course.world(), self.course.incidents());
+            let said = |verdict: &Verdict| words::sentence(world, verdict, incidents.of(&verdict.subject));
+            view.sentences = verdicts.iter().map(said).collect();
             view.verdicts = verdicts;
             view.incidents = self.course.incidents().current().cloned().collect();
             view.feeds = feeds;

@@ -81,6 +81,12 @@ impl Incidents {
         self.current.values()
     }
 
+    /// The incident of a subject that is not over.
+    #[must_use]
+    pub fn of(&self, subject: &Subject) -> Option<&Incident> {
+        self.current.get(subject)
+    }
+
     /// The incidents that people know of: open or recovering.
     pub fn open(&self) -> impl Iterator<Item = &Incident> {
         self.current().filter(|incident| incident.state != IncidentState::Suspected)

@@ -102,12 +102,21 @@ pub fn lasted(incident: &Incident, at: Option<Timestamp>) -> bool {
     }
 }
 
+/// When what a verdict tells of began: as its incident says, where people know of one.
+#[must_use]
+pub fn began(verdict: &Verdict, incident: Option<&Incident>) -> Option<Timestamp> {
+    let known = incident.filter(|incident| {
+        incident.subject == verdict.subject && matches!(incident.state, IncidentState::Open | IncidentState::Recovering)
+    });
+    known.map(|incident| incident.onset).or(verdict.onset)
+}
+
 /// What lies behind the sentence, for what is not simply well: each fact with its name.
 #[must_use]
 pub fn facts(verdict: &Verdict, incident: Option<&Incident>) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if verdict.is_bad() {
-        if let Some(onset) = verdict.onset {
+        if let Some(onset) = began(verdict, incident) {
             let lasted = (verdict.at - onset).to_std().unwrap_or_default();
             let since = onset.format("%Y-%m-%d %H:%M:%S");
             facts.push(("since", format!("{since} UTC, {}", roughly(lasted))));

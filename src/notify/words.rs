@@ -85,9 +85,10 @@ fn flaps_alone(flaps: u32) -> String {
     format!("{flaps} {}", if flaps == 1 { "flap" } else { "flaps" })
 }
 
-/// The answer as it stands now, in one sentence: for a page, a terminal or a log.
+/// The answer as it stands now, in one sentence: for a page, a terminal or a log. It began when people were told that the
+/// incident did, whatever a later look makes of it.
 #[must_use]
-pub fn sentence(world: &World, verdict: &Verdict) -> String {
+pub fn sentence(world: &World, verdict: &Verdict, incident: Option<&Incident>) -> String {
     if !verdict.has_evidence() && verdict.because_of.is_none() {
         return format!("{}: nothing fresh has been seen.", subject_name(world, &verdict.subject));
     }
@@ -98,7 +99,8 @@ pub fn sentence(world: &World, verdict: &Verdict) -> String {
             None => format!("{} is up.", world.subject_name(&verdict.subject)),
         };
     }
-    let mut said = vec![answer(world, verdict, verdict.onset.unwrap_or(verdict.at))];
+    let onset = super::asked::began(verdict, incident).unwrap_or(verdict.at);
+    let mut said = vec![answer(world, verdict, onset)];
     said.extend(failing(verdict));
     said.extend(verdict.evidence.first().cloned());
     said.extend(verdict.page_says.clone());
@@ -108,7 +110,7 @@ pub fn sentence(world: &World, verdict: &Verdict) -> String {
 /// The same and what people notice of it.
 #[must_use]
 pub fn in_full(world: &World, verdict: &Verdict) -> String {
-    let said = [Some(sentence(world, verdict)), people_notice(verdict)];
+    let said = [Some(sentence(world, verdict, None)), people_notice(verdict)];
     said.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 

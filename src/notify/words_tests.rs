@@ -1,6 +1,7 @@
 //! The parts that sentences are made of; whole messages are in `tests/scenarios`.
 
 use super::*;
+use crate::model::IncidentState;
 
 #[test]
 fn spans_are_read_aloud() {
@@ -30,4 +31,21 @@ fn lists_are_read_aloud() {
     assert_eq!(join(["a"].into_iter(), "and"), "a");
     assert_eq!(join(["a", "b"].into_iter(), "and"), "a and b");
     assert_eq!(join(["a", "b", "c"].into_iter(), "or"), "a, b or c");
+}
+
+#[test]
+fn it_began_when_people_were_told_that_it_did() {
+    let at = |second: u32| -> Timestamp { format!("2026-11-22T10:32:{second:02}Z").parse().unwrap() };
+    let verdict: Verdict = serde_json::from_value(serde_json::json!({
+        "subject": {"party": "firebase"}, "at": at(50), "cause": "them", "regions": ["a", "b"], "regions_seen": 2,
+        "confidence": 0.9, "round": 1, "onset": at(17),
+    }))
+    .unwrap();
+    let began = |state| {
+        let incident = Incident { state, ..Incident::suspected("1".into(), &verdict, at(12)) };
+        super::super::asked::began(&verdict, Some(&incident))
+    };
+    assert_eq!(began(IncidentState::Open), Some(at(12)));
+    assert_eq!(began(IncidentState::Recovering), Some(at(12)));
+    assert_eq!(began(IncidentState::Suspected), Some(at(17)));
 }

@@ -88,7 +88,8 @@ fn judge(plan: &Arc<Plan>, seen: Vec<Observation>, at: Timestamp) -> Vec<(Verdic
     let world = hub::world(plan);
     let verdicts = replay.verdicts(at);
     let told = verdicts.into_iter().map(|verdict| {
-        let said = words::sentence(&world, &verdict);
+        let incident = replay.current().find(|one| one.subject == verdict.subject);
+        let said = words::sentence(&world, &verdict, incident);
         (verdict, said)
     });
     told.collect()
