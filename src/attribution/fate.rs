@@ -59,7 +59,8 @@ pub(super) fn share(
     now: Timestamp,
 ) {
     fates.troubled.retain(|_, at| now - *at <= delta(AFTERWARDS));
-    let own_fault = |verdict: &&Verdict| verdict.because_of.is_none() && is_told(world, verdict);
+    // Whoever was only slow explains nothing that does not answer.
+    let own_fault = |one: &&Verdict| one.because_of.is_none() && !one.degraded && is_told(world, one);
     for verdict in verdicts.values().filter(own_fault) {
         fates.troubled.insert(verdict.subject.clone(), now);
     }
@@ -160,13 +161,13 @@ impl<'a> Fate<'a> {
         let guilty = matches!(other.cause, Cause::Them | Cause::Us | Cause::Unknown)
             // What only some regions cannot reach explains what fails from these.
             || other.cause == Cause::Path && self.verdict.regions.iter().all(|region| other.regions.contains(region));
-        // What is only suspected, and began long after what it should explain or is a fainter suspicion, explains nothing.
+        // What began long after what it should explain, or is a fainter suspicion, explains nothing.
         let began = other.onset.is_none_or(|began| began <= onset + self.seen.patience(&other.subject));
         // What is looked at more rarely cannot weigh as much yet.
         let interval = self.seen.patience(&other.subject) / 4;
         let so_far = other.onset.map_or(0.0, |began| rounds_of(self.now - began, interval));
         let heavy = weight_of(other) * 2.0 >= weight_of(self.verdict) || weight_of(other) >= 0.8 * so_far;
-        let before = is_told(self.world, other) || began && heavy;
+        let before = began && (is_told(self.world, other) || heavy);
         // Slowness below explains slowness, and not that nothing answers.
         let failing = other.has_evidence() && guilty && before && (!other.degraded || self.verdict.degraded);
         let just_back = other.cause == Cause::Ok
