@@ -20,8 +20,9 @@ const APART: Duration = Duration::from_mins(15);
 pub(super) struct Fates {
     /// Whose fate a subject shares: an explanation holds as long as both are bad.
     bonds: BTreeMap<Subject, Bond>,
-    /// When a subject was last bad enough to be told. A blip that nobody would be told of explains nothing afterwards.
-    troubled: BTreeMap<Subject, Timestamp>,
+    /// Since when and until when a subject was bad enough to be told. A blip that nobody would be told of explains nothing
+    /// afterwards.
+    troubled: BTreeMap<Subject, (Timestamp, Timestamp)>,
 }
 
 #[derive(Debug, Clone)]
@@ -58,11 +59,11 @@ pub(super) fn share(
     fates: &mut Fates,
     now: Timestamp,
 ) {
-    fates.troubled.retain(|_, at| now - *at <= delta(AFTERWARDS));
+    fates.troubled.retain(|_, (_, until)| now - *until <= delta(AFTERWARDS));
     // Whoever was only slow explains nothing that does not answer.
     let own_fault = |one: &&Verdict| one.because_of.is_none() && !one.degraded && is_told(world, one);
     for verdict in verdicts.values().filter(own_fault) {
-        fates.troubled.insert(verdict.subject.clone(), now);
+        fates.troubled.insert(verdict.subject.clone(), (verdict.onset.unwrap_or(now), now));
     }
     for (subject, bond) in &mut fates.bonds {
         if let Some(root) = verdicts.get(&bond.root).filter(|root| root.is_bad() && root.has_evidence()) {
@@ -162,7 +163,8 @@ impl<'a> Fate<'a> {
             // What only some regions cannot reach explains what fails from these.
             || other.cause == Cause::Path && self.verdict.regions.iter().all(|region| other.regions.contains(region));
         // What began long after what it should explain, or is a fainter suspicion, explains nothing.
-        let began = other.onset.is_none_or(|began| began <= onset + self.seen.patience(&other.subject));
+        let latest = onset + self.seen.patience(&other.subject);
+        let began = other.onset.is_none_or(|began| began <= latest);
         // What is looked at more rarely cannot weigh as much yet.
         let interval = self.seen.patience(&other.subject) / 4;
         let so_far = other.onset.map_or(0.0, |began| rounds_of(self.now - began, interval));
@@ -172,7 +174,7 @@ impl<'a> Fate<'a> {
         let failing = other.has_evidence() && guilty && before && (!other.degraded || self.verdict.degraded);
         let just_back = other.cause == Cause::Ok
             && !self.verdict.degraded
-            && self.fates.troubled.contains_key(&other.subject)
+            && self.fates.troubled.get(&other.subject).is_some_and(|(began, _)| *began <= latest)
             && other.onset.is_some_and(|back| back >= onset && back + CATCHING_UP >= self.now);
         failing || just_back
     }
