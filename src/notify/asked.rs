@@ -105,9 +105,7 @@ pub fn lasted(incident: &Incident, at: Option<Timestamp>) -> bool {
 /// When what a verdict tells of began: as its incident says, where people know of one.
 #[must_use]
 pub fn began(verdict: &Verdict, incident: Option<&Incident>) -> Option<Timestamp> {
-    let known = incident.filter(|incident| {
-        incident.subject == verdict.subject && matches!(incident.state, IncidentState::Open | IncidentState::Recovering)
-    });
+    let known = incident.filter(|one| one.subject == verdict.subject && one.state != IncidentState::Suspected);
     known.map(|incident| incident.onset).or(verdict.onset)
 }
 
