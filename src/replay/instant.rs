@@ -1,28 +1,62 @@
-//! RFC 3339 quickly: the form that we write ourselves is read by hand, every other form by chrono.
+//! RFC 3339 quickly: the form that we write ourselves is read by hand, every other form by chrono, which a hub that
+//! takes an observation asks too.
+
+use chrono::{NaiveDate, NaiveTime};
 
 use crate::model::Timestamp;
 
 /// Days of the months of a year without a leap day.
 const LENGTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/// `2026-11-22T10:32:00.004Z`; nothing when it is no instant.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
-    ours(text.as_bytes()).or_else(|| chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()))
+/// Reads instants; most of them are of the day that the last one was of.
+#[derive(Debug, Default)]
+pub(super) struct Instants {
+    /// A day as it is written, and what it means.
+    day: Option<([u8; 10], NaiveDate)>,
+}
+
+impl Instants {
+    /// `2026-11-22T10:32:00.004Z`; nothing when it is no instant.
+    pub(super) fn read(&mut self, text: &str) -> Option<Timestamp> {
+        if let Some((written, time)) = text.as_bytes().split_first_chunk::<10>()
+            && let Some((_, day)) = self.day.filter(|(day, _)| day == written)
+            && let Some((second, nanos)) = time_of_day(time)
+        {
+            return Some(day.and_time(NaiveTime::from_num_seconds_from_midnight_opt(second, nanos)?).and_utc());
+        }
+        let Some(at) = ours(text.as_bytes()) else { return text.parse().ok() };
+        self.day = text.as_bytes().first_chunk::<10>().map(|day| (*day, at.date_naive()));
+        Some(at)
+    }
 }
 
 /// `YYYY-MM-DDTHH:MM:SS`, up to nine digits of a fraction, `Z`.
 fn ours(text: &[u8]) -> Option<Timestamp> {
-    let (head, tail) = text.split_first_chunk::<19>()?;
-    let two = |at: usize| digit(head[at]).zip(digit(head[at + 1])).map(|(tens, ones)| tens * 10 + ones);
-    if [head[4], head[7], head[10], head[13], head[16]] != *b"--T::" {
+    let (head, time) = text.split_first_chunk::<10>()?;
+    if [head[4], head[7]] != *b"--" {
         return None;
     }
-    let year = i64::from(two(0)? * 100 + two(2)?);
-    let (month, day) = (two(5)?, two(8)?);
-    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
-    // Leap days and leap seconds are chrono's to judge.
+    let year = i64::from(two(head, 0)? * 100 + two(head, 2)?);
+    let (month, day) = (two(head, 5)?, two(head, 8)?);
+    // Leap days are chrono's to judge.
     let longest = *LENGTHS.get(month.wrapping_sub(1) as usize)?;
-    if !(1..=longest).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=longest).contains(&day) {
+        return None;
+    }
+    let (second, nanos) = time_of_day(time)?;
+    let seconds = days(year, i64::from(month), i64::from(day)) * 86_400 + i64::from(second);
+    Timestamp::from_timestamp(seconds, nanos)
+}
+
+/// `THH:MM:SS`, up to nine digits of a fraction, `Z`: seconds since midnight, and nanoseconds. Leap seconds are chrono's
+/// to judge.
+fn time_of_day(text: &[u8]) -> Option<(u32, u32)> {
+    let (head, tail) = text.split_first_chunk::<9>()?;
+    if [head[0], head[3], head[6]] != *b"T::" {
+        return None;
+    }
+    let (hour, minute, second) = (two(head, 1)?, two(head, 4)?, two(head, 7)?);
+    if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let nanos = match tail {
@@ -36,8 +70,11 @@ fn ours(text: &[u8]) -> Option<Timestamp> {
         }
         _ => return None,
     };
-    let seconds = days(year, i64::from(month), i64::from(day)) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
-    Timestamp::from_timestamp(seconds, nanos)
+    Some((hour * 3600 + minute * 60 + second, nanos))
+}
+
+fn two(text: &[u8], at: usize) -> Option<u32> {
+    digit(*text.get(at)?).zip(digit(*text.get(at + 1)?)).map(|(tens, ones)| tens * 10 + ones)
 }
 
 fn digit(byte: u8) -> Option<u32> {
@@ -60,10 +97,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn instant(text: &str) -> Option<Timestamp> {
+        Instants::default().read(text)
+    }
+
     #[test]
     fn every_way_to_write_an_instant() {
         let meant = Timestamp::from_timestamp(1_795_343_520, 4_000_000);
-        for text in ["2026-11-22T10:32:00.004Z", "2026-11-22T10:32:00.004000000Z", "2026-11-22T11:32:00.004+01:00"] {
+        for text in [
+            "2026-11-22T10:32:00.004Z",
+            "2026-11-22T10:32:00.004000000Z",
+            "2026-11-22T11:32:00.004+01:00",
+            "2026-11-22T 10:32:00.004Z",
+        ] {
             assert_eq!(instant(text), meant, "{text}");
         }
         for wrong in
@@ -80,12 +126,19 @@ mod tests {
             let fraction = format!("{nanos:09}");
             let fraction = if digits == 0 { String::new() } else { format!(".{}", &fraction[..digits]) };
             let text = format!("{}{fraction}Z", at.format("%Y-%m-%dT%H:%M:%S"));
-            prop_assert_eq!(instant(&text), chrono::DateTime::parse_from_rfc3339(&text).ok().map(|at| at.to_utc()));
+            let expected = text.parse().ok();
+            prop_assert_eq!(instant(&text), expected);
+            // Of the same day as another, in whatever zone that was told.
+            for zone in ["Z", "+14:00", "-12:00"] {
+                let mut instants = Instants::default();
+                instants.read(&format!("{}T23:59:59{zone}", at.format("%Y-%m-%d")));
+                prop_assert_eq!(instants.read(&text), expected);
+            }
         }
 
         #[test]
         fn anything_at_all_does_no_harm(text in "\\PC{0,40}") {
-            prop_assert_eq!(instant(&text), chrono::DateTime::parse_from_rfc3339(&text).ok().map(|at| at.to_utc()));
+            prop_assert_eq!(instant(&text), text.parse().ok());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 /// Read at once.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 17;
 /// No honest line is longer.
 pub(super) const LONGEST: usize = 1 << 20;
 

@@ -6,6 +6,7 @@
 //! second; while nothing comes it is judged now and then as well, because silence is evidence too.
 
 mod instant;
+mod keys;
 mod line;
 mod lines;
 mod order;

@@ -60,7 +60,7 @@ impl Order {
         if !is_of_our_time(scheduled_at) {
             return Turn::Never;
         }
-        let believed = |at: &Timestamp| (scheduled_at - TimeDelta::days(1)..scheduled_at + LATEST).contains(at);
+        let believed = |at: &Timestamp| (TimeDelta::days(-1)..LATEST).contains(&(*at - scheduled_at));
         let received_at = received_at.filter(believed);
         // A clock that is ahead makes what was due later than received, never what was received later than it was.
         let at = received_at.map_or(scheduled_at, |received_at| received_at.min(scheduled_at));
@@ -74,7 +74,7 @@ impl Order {
             }
             return Turn::Later { known_at, at };
         };
-        if at > frontier + LEAP {
+        if at - frontier > LEAP {
             self.leap.push(at);
             if self.leap.len() > AGREED {
                 self.frontier = self.leap.iter().min().copied();
@@ -85,7 +85,7 @@ impl Order {
         self.leap.clear();
         let frontier = frontier.max(at);
         self.frontier = Some(frontier);
-        if known_at <= frontier + SLACK { Turn::Now(known_at) } else { Turn::Later { known_at, at } }
+        if known_at - frontier <= SLACK { Turn::Now(known_at) } else { Turn::Later { known_at, at } }
     }
 
     /// Keeps a line until its time has come; gives back what finds no room any more.
@@ -107,7 +107,7 @@ impl Order {
             self.frontier = self.frontier.max(leap.into_iter().max());
         }
         let held = self.pop()?;
-        let believed = self.frontier.is_some_and(|frontier| held.at <= frontier + LEAP);
+        let believed = self.frontier.is_some_and(|frontier| held.at - frontier <= LEAP);
         Some((held, believed))
     }
 

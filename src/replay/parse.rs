@@ -4,7 +4,8 @@
 use std::net::SocketAddr;
 
 use super::{
-    instant::instant,
+    instant::Instants,
+    keys::{BEGINNING, Keys},
     scan::{NotJson, Raw, Scan, Value},
 };
 use crate::model::{Connection, Kind, Outcome, Phase, Sighting, Timestamp, Varied};
@@ -36,10 +37,75 @@ impl From<NotJson> for NoObservation {
 }
 
 /// Reads lines; keeps room for texts that must be unescaped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Parser {
+    keys: Keys<Field>,
+    phases: Keys<Field>,
+    instants: Instants,
     unescaped: String,
 }
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self {
+            keys: Keys::new(FIELDS, Field::Other),
+            phases: Keys::new(PHASES, Field::Other),
+            instants: Instants::default(),
+            unescaped: String::new(),
+        }
+    }
+}
+
+/// What of a line is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Probe,
+    Party,
+    Product,
+    Region,
+    Node,
+    Build,
+    Config,
+    Credential,
+    ScheduledAt,
+    StartedAt,
+    ReceivedAt,
+    Outcome,
+    Connection,
+    Peer,
+    Varied,
+    Failure,
+    Phases,
+    Duration,
+    HttpStatus,
+    Resolve,
+    Connect,
+    Other,
+}
+
+const FIELDS: &[(&str, Field)] = &[
+    ("probe", Field::Probe),
+    ("party", Field::Party),
+    ("product", Field::Product),
+    ("region", Field::Region),
+    ("node", Field::Node),
+    ("build", Field::Build),
+    ("config", Field::Config),
+    ("credential", Field::Credential),
+    ("scheduled_at", Field::ScheduledAt),
+    ("started_at", Field::StartedAt),
+    ("received_at", Field::ReceivedAt),
+    ("outcome", Field::Outcome),
+    ("connection", Field::Connection),
+    ("peer", Field::Peer),
+    ("varied", Field::Varied),
+    ("failure", Field::Failure),
+    ("phases", Field::Phases),
+    ("duration", Field::Duration),
+    ("http_status", Field::HttpStatus),
+];
+
+const PHASES: &[(&str, Field)] = &[("resolve", Field::Resolve), ("connect", Field::Connect)];
 
 /// A text of the line, or where it is among the unescaped ones.
 #[derive(Clone, Copy)]
@@ -119,18 +185,16 @@ impl Parser {
         let mut fields = Fields::default();
         let mut scan = Scan::new(line);
         scan.open()?;
-        let mut first = true;
-        while let Some(key) = scan.key(first)? {
-            first = false;
-            let value = scan.value()?;
-            // A key that is written with an escape is none of ours.
-            match (key.plain().unwrap_or_default(), value) {
-                ("failure", Value::Object) => self.failure(&mut scan, &mut fields)?,
-                ("phases", Value::Object) => phases(&mut scan, &mut fields)?,
+        let mut place = BEGINNING;
+        while let Some(field) = self.keys.next(&mut scan, &mut place)? {
+            match (field, scan.value()?) {
+                (Field::Failure, Value::Object) => self.failure(&mut scan, &mut fields)?,
+                (Field::Phases, Value::Object) => self.phases(&mut scan, &mut fields)?,
                 (_, Value::Object) => scan.leave()?,
-                (name, Value::Text(raw)) => self.take_text(&mut fields, name, raw)?,
-                ("duration", Value::Number(number)) => fields.duration = seconds(number).unwrap_or_default(),
-                ("http_status", Value::Number(number)) => fields.http_status = number.parse().ok(),
+                (Field::Other, _) => {}
+                (field, Value::Text(raw)) => self.take_text(&mut fields, field, raw)?,
+                (Field::Duration, Value::Number(number)) => fields.duration = seconds(number).unwrap_or_default(),
+                (Field::HttpStatus, Value::Number(number)) => fields.http_status = number.parse().ok(),
                 _ => {}
             }
         }
@@ -138,38 +202,51 @@ impl Parser {
         Ok(fields)
     }
 
-    fn take_text<'a>(&mut self, fields: &mut Fields<'a>, name: &str, raw: Raw<'a>) -> Result<(), NotJson> {
-        let text = match name {
-            "probe" => &mut fields.probe,
-            "party" => &mut fields.party,
-            "product" => &mut fields.product,
-            "region" => &mut fields.region,
-            "node" => &mut fields.node,
-            "build" => &mut fields.build,
-            "config" => &mut fields.config,
-            "credential" => &mut fields.credential,
-            _ => return self.take_word(fields, name, raw),
+    fn take_text<'a>(&mut self, fields: &mut Fields<'a>, field: Field, raw: Raw<'a>) -> Result<(), NotJson> {
+        let text = match field {
+            Field::Probe => &mut fields.probe,
+            Field::Party => &mut fields.party,
+            Field::Product => &mut fields.product,
+            Field::Region => &mut fields.region,
+            Field::Node => &mut fields.node,
+            Field::Build => &mut fields.build,
+            Field::Config => &mut fields.config,
+            Field::Credential => &mut fields.credential,
+            _ => return self.take_word(fields, field, raw),
         };
         *text = Some(self.text(raw)?);
         Ok(())
     }
 
-    fn take_word<'a>(&mut self, fields: &mut Fields<'a>, name: &str, raw: Raw<'a>) -> Result<(), NotJson> {
-        let time = match name {
-            "scheduled_at" => &mut fields.scheduled_at,
-            "started_at" => &mut fields.started_at,
-            "received_at" => &mut fields.received_at,
-            "outcome" => return self.word(raw, |word| fields.outcome = Some(outcome(word))),
-            "connection" => {
-                return self.word(raw, |word| {
+    fn take_word<'a>(&mut self, fields: &mut Fields<'a>, field: Field, raw: Raw<'a>) -> Result<(), NotJson> {
+        let time = match field {
+            Field::ScheduledAt => &mut fields.scheduled_at,
+            Field::StartedAt => &mut fields.started_at,
+            Field::ReceivedAt => &mut fields.received_at,
+            Field::Outcome => return self.word(raw, |word, _| fields.outcome = Some(outcome(word))),
+            Field::Connection => {
+                return self.word(raw, |word, _| {
                     fields.connection = if word == "warm" { Connection::Warm } else { Connection::Cold };
                 });
             }
-            "peer" => return self.word(raw, |word| fields.peer = word.parse().ok()),
-            "varied" => return self.word(raw, |word| fields.varied = Some(varied(word))),
+            Field::Peer => return self.word(raw, |word, _| fields.peer = word.parse().ok()),
+            Field::Varied => return self.word(raw, |word, _| fields.varied = Some(varied(word))),
             _ => return Ok(()),
         };
-        self.word(raw, |word| *time = instant(word))
+        self.word(raw, |word, instants| *time = instants.read(word))
+    }
+
+    fn phases<'a>(&mut self, scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
+        let mut place = BEGINNING;
+        while let Some(field) = self.phases.next(scan, &mut place)? {
+            match (field, scan.value()?) {
+                (Field::Resolve, Value::Number(number)) => fields.resolve = seconds(number),
+                (Field::Connect, Value::Number(number)) => fields.connect = seconds(number),
+                (_, Value::Object) => scan.leave()?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn failure<'a>(&mut self, scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
@@ -177,8 +254,8 @@ impl Parser {
         while let Some(key) = scan.key(first)? {
             first = false;
             match (key.plain().unwrap_or_default(), scan.value()?) {
-                ("phase", Value::Text(raw)) => self.word(raw, |word| phase = Some(phase_of(word)))?,
-                ("kind", Value::Text(raw)) => self.word(raw, |word| kind = Some(kind_of(word)))?,
+                ("phase", Value::Text(raw)) => self.word(raw, |word, _| phase = Some(phase_of(word)))?,
+                ("kind", Value::Text(raw)) => self.word(raw, |word, _| kind = Some(kind_of(word)))?,
                 ("detail", Value::Text(raw)) => fields.detail = Some(self.text(raw)?),
                 (_, Value::Object) => scan.leave()?,
                 _ => {}
@@ -199,35 +276,42 @@ impl Parser {
         Ok(Text::Unescaped(begin, self.unescaped.len()))
     }
 
-    fn word(&mut self, raw: Raw<'_>, take: impl FnOnce(&str)) -> Result<(), NotJson> {
+    fn word(&mut self, raw: Raw<'_>, take: impl FnOnce(&str, &mut Instants)) -> Result<(), NotJson> {
         if let Some(text) = raw.plain() {
-            take(text);
+            take(text, &mut self.instants);
             return Ok(());
         }
         let begin = self.unescaped.len();
         raw.unescape(&mut self.unescaped)?;
-        take(self.unescaped.get(begin..).unwrap_or_default());
+        take(self.unescaped.get(begin..).unwrap_or_default(), &mut self.instants);
         self.unescaped.truncate(begin);
         Ok(())
     }
 }
 
-fn phases<'a>(scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
-    let mut first = true;
-    while let Some(key) = scan.key(first)? {
-        first = false;
-        match (key.plain().unwrap_or_default(), scan.value()?) {
-            ("resolve", Value::Number(number)) => fields.resolve = seconds(number),
-            ("connect", Value::Number(number)) => fields.connect = seconds(number),
-            (_, Value::Object) => scan.leave()?,
-            _ => {}
-        }
-    }
-    Ok(())
+fn seconds(number: &str) -> Option<f64> {
+    few_digits(number).or_else(|| number.parse().ok()).filter(|seconds| (0.0..1e9).contains(seconds))
 }
 
-fn seconds(number: &str) -> Option<f64> {
-    number.parse().ok().filter(|seconds| (0.0..1e9).contains(seconds))
+/// A decimal of at most 15 digits: both it without its point and the power of ten are exact then, and so is what one
+/// division makes of them (Clinger, PLDI 1990).
+fn few_digits(number: &str) -> Option<f64> {
+    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    if !(1..=16).contains(&number.len()) {
+        return None;
+    }
+    let (mut whole, mut behind) = (0_u64, None);
+    for (place, byte) in number.bytes().enumerate() {
+        match byte.wrapping_sub(b'0') {
+            digit @ 0..=9 => whole = whole * 10 + u64::from(digit),
+            _ if byte == b'.' && behind.is_none() => behind = Some(number.len() - 1 - place),
+            _ => return None,
+        }
+    }
+    let behind = behind.unwrap_or(0);
+    // Sixteen digits without a point may be too many.
+    #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53")]
+    (whole < 1 << 53).then_some(whole as f64 / POWERS.get(behind)?)
 }
 
 fn outcome(word: &str) -> Option<Outcome> {

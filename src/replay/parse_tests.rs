@@ -157,6 +157,23 @@ proptest! {
     }
 
     #[test]
+    fn what_lines_came_before_does_not_matter(objects in prop::collection::vec(observation(), 2..6), spaced in any::<bool>()) {
+        let mut parser = Parser::default();
+        for object in objects {
+            let line = Json::from(object).to_string();
+            let line = if spaced { line.replace(",\"", ", \"").replace("\":", "\" : ") } else { line };
+            let alone = format!("{:?}", Parser::default().parse(line.as_bytes()));
+            prop_assert_eq!(format!("{:?}", parser.parse(line.as_bytes())), alone);
+        }
+    }
+
+    #[test]
+    fn decimals_are_what_std_makes_of_them(whole in "[0-9]{1,9}", behind in "(\\.[0-9]{0,12})?") {
+        let number = format!("{whole}{behind}");
+        prop_assert_eq!(seconds(&number), number.parse().ok().filter(|seconds| *seconds < 1e9));
+    }
+
+    #[test]
     fn anything_at_all_does_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Parser::default().parse(&bytes);
     }

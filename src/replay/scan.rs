@@ -39,6 +39,24 @@ impl<'a> Scan<'a> {
         Self { text, at: 0 }
     }
 
+    /// How far it has come.
+    pub(super) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What has been read since a place.
+    pub(super) fn since(&self, begin: usize) -> &'a str {
+        self.text.get(begin..self.at).unwrap_or_default()
+    }
+
+    /// Takes a text where it comes next, as it is written.
+    #[inline]
+    pub(super) fn takes(&mut self, text: &str) -> bool {
+        let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(text.as_bytes()));
+        self.at += if comes { text.len() } else { 0 };
+        comes
+    }
+
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
