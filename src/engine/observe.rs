@@ -10,7 +10,7 @@ use super::{Clock, Health, Mark, confirm::Otherwise};
 use crate::{
     config::Probe,
     model::{Failure, Kind, Observation, Outcome, Phase, Timestamp, Vantage, Varied, observation_id, round_of},
-    net::Net,
+    net::{self, Net},
     protocol::{Attempt, Check, Gauge, Hold, Looking, Session},
 };
 
@@ -71,6 +71,7 @@ impl Observer {
     /// An observer that reads this machine's clock and watches this process. Must be called inside a runtime.
     #[must_use]
     pub fn new(net: Arc<Net>, vantage: Vantage, config: Arc<str>) -> Self {
+        net::gather_entropy();
         let clock: Arc<dyn Clock> = Arc::new(super::SystemClock);
         let health = Health::watch(Arc::clone(&clock));
         Self { net, vantage, config, build: env!("CARGO_PKG_VERSION").into(), clock, health, wants_gauges: false }

@@ -29,7 +29,7 @@ pub use quic::Quic;
 pub use resolve::{Answer, Resolver};
 pub use socket::Socket;
 pub use tls::{ClientTls, Shown, TlsMistake, TlsWishes};
-pub use trust::Trust;
+pub use trust::{Trust, gather_entropy};
 
 /// What every attempt of a process shares: resolver, trust, pinned addresses.
 #[derive(Debug, Clone, Default)]

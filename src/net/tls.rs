@@ -60,7 +60,6 @@ impl ClientTls {
     /// # Errors
     /// Which wish cannot be fulfilled.
     pub fn new(trust: &Trust, wishes: &TlsWishes<'_>) -> Result<Self, TlsMistake> {
-        trust::gather_entropy();
         let mistake = |field| move |message| TlsMistake { field, message };
         let trust = match wishes.ca_file {
             Some(file) => trust.with_file(file).map_err(mistake("ca_file"))?,

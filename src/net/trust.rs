@@ -141,7 +141,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// The first random bytes of a process take the generator a long while to gather entropy for: not while a handshake is
 /// being timed.
-pub(super) fn gather_entropy() {
+pub fn gather_entropy() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         // Where this fails, so does the first handshake, and says so.
