@@ -1,7 +1,11 @@
 //! Taking an observation: to its cell, and from there as evidence to every part of the world that covers the cell.
 //! Bounded in cells; takes anything and says what it does not believe.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     cell::{Cell, Refused, Sample},
@@ -55,7 +59,7 @@ pub(super) struct Region {
     /// The part that covers all of it.
     pub(super) everything: usize,
     /// What runs there, by node, and since when it is another than before.
-    runs: HashMap<u32, Runs>,
+    runs: HashMap<u32, Runs, Quick>,
     pub(super) changed: Option<Changed>,
     /// The change that has been found to be at fault.
     pub(super) guilty: Option<Changed>,
@@ -117,6 +121,8 @@ pub(super) struct Seen {
     pub(super) shortest: i64,
     /// What fails by itself, seen from one region: a party, or a control.
     pub(super) units: Vec<Unit>,
+    /// The parts that there is any evidence against: of the others there is nothing to ask.
+    pub(super) stirred: BTreeSet<usize>,
     wanted: f32,
     names: Names,
     by_region: HashMap<u32, usize, Quick>,
@@ -243,8 +249,12 @@ impl Seen {
         }
         if !sample.is_conclusive() {
             let everything = self.regions[cell.region].everything;
+            self.stirred.insert(everything);
             self.parts[everything].feed(Channel::Inconclusive, sample.at, true, INCONCLUSIVE);
             return;
+        }
+        if sample.is_down() || sample.slow {
+            self.stirred.extend(&cell.parts);
         }
         let failing = cell.failing.evidence(sample.is_down());
         let slow = cell.slowness.evidence(sample.slow);
@@ -281,19 +291,14 @@ impl Seen {
     /// Raises and ends alarms. What an alarm covers does not become normal, unless nothing was `told` of the party: what
     /// looks like a fault for a moment and is none must be learned, or it looks like one for ever.
     pub(super) fn sound_alarms(&mut self, told: &[bool], now: i64) {
-        for part in &mut self.parts {
+        for part in &self.stirred {
+            let part = &mut self.parts[*part];
             for channel in [Channel::Failing, Channel::Slow] {
                 if part.is_idle(channel) || !part.alarm(channel) {
                     continue;
                 }
                 part.ring(channel, now);
-                let party = match part.scope {
-                    Scope::Party(party) => Some(party),
-                    Scope::Subject(subject) => Some(self.index.subjects[subject].party),
-                    Scope::Probe(probe) => Some(self.index.probes[probe].party),
-                    Scope::Everything => None,
-                };
-                if channel == Channel::Failing && party.is_some_and(|party| !told[party]) {
+                if channel == Channel::Failing && self.index.party_of(part.scope).is_some_and(|party| !told[party]) {
                     continue;
                 }
                 let Some(strength) = part.strength(channel) else { continue };
@@ -302,6 +307,14 @@ impl Seen {
                 }
             }
         }
+        let channels = [Channel::Failing, Channel::Slow, Channel::Inconclusive];
+        self.stirred.retain(|part| channels.iter().any(|channel| !self.parts[*part].is_idle(*channel)));
+    }
+
+    /// Whether anything that was seen, of a party where one is given, is worth a look.
+    pub(super) fn is_suspicious(&self, party: Option<usize>, now: i64) -> bool {
+        let mut parts = self.stirred.iter().map(|part| &self.parts[*part]);
+        parts.any(|part| (party.is_none() || self.index.party_of(part.scope) == party) && part.is_suspicious(now))
     }
 
     fn note_region(&mut self, region: usize, node: u32, sample: &Sample, now: i64) {
@@ -336,7 +349,7 @@ impl Seen {
             newest: i64::MIN,
             heard: i64::MIN,
             everything,
-            runs: HashMap::new(),
+            runs: HashMap::default(),
             changed: None,
             guilty: None,
             blamed: i64::MIN / 2,
@@ -396,13 +409,7 @@ impl Seen {
         let number = self.parts.len();
         self.parts.push(Part::new(scope, region, self.wanted));
         self.by_scope.insert((scope, region), number);
-        let party = match scope {
-            Scope::Party(party) => Some(party),
-            Scope::Subject(subject) => Some(self.index.subjects[subject].party),
-            Scope::Probe(probe) => Some(self.index.probes[probe].party),
-            Scope::Everything => None,
-        };
-        if let Some(party) = party {
+        if let Some(party) = self.index.party_of(scope) {
             self.parts_of[party].push(number);
         }
         if let Some(region) = region

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, collections::HashMap, sync::Arc, time::Duration};
 
-use super::{World, names::Quick};
+use super::{World, names::Quick, part::Scope};
 use crate::model::{PartyKind, Subject};
 
 #[derive(Debug, Clone, Default)]
@@ -73,6 +73,16 @@ impl Index {
 
     pub(super) fn probe(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
+    }
+
+    /// The party that a part of the world belongs to, if it is one's.
+    pub(super) fn party_of(&self, scope: Scope) -> Option<usize> {
+        match scope {
+            Scope::Party(party) => Some(party),
+            Scope::Subject(subject) => Some(self.subjects[subject].party),
+            Scope::Probe(probe) => Some(self.probes[probe].party),
+            Scope::Everything => None,
+        }
     }
 
     pub(super) fn kind_of(&self, probe: usize) -> PartyKind {

@@ -164,13 +164,12 @@ impl Judge {
         };
         self.seen.regions.iter().all(quiet)
             && self.memories.iter().all(Memory::is_calm)
-            && !self.seen.parts.iter().any(|part| part.is_suspicious(at))
+            && !self.seen.is_suspicious(None, at)
     }
 
     /// Whether nothing speaks against a party, or did when it was last looked at.
     fn is_quiet(&self, party: usize, at: i64) -> bool {
-        self.memories[party].is_calm()
-            && !self.seen.parts_of[party].iter().any(|part| self.seen.parts[*part].is_suspicious(at))
+        self.memories[party].is_calm() && !self.seen.is_suspicious(Some(party), at)
     }
 
     fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {

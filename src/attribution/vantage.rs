@@ -235,7 +235,7 @@ fn units(seen: &Seen, region: usize, now: i64) -> Vec<Unit> {
     let suspicion =
         |unit: &absorb::Unit, region: usize| seen.parts[(*unit.parts.get(region)?)?].suspicion(Channel::Failing, now);
     // Most of the time there is nothing to see.
-    if !seen.units.iter().any(|unit| suspicion(unit, region).is_some()) {
+    if seen.stirred.is_empty() || !seen.units.iter().any(|unit| suspicion(unit, region).is_some()) {
         return vec![];
     }
     let looked_at = |unit: &absorb::Unit, region: usize| {

@@ -58,6 +58,8 @@ struct Heard {
     /// The shortest of its probes'.
     interval: Duration,
     slots: [Slot; SLOTS],
+    /// Late looks of all the slots.
+    late: u32,
 }
 
 /// How punctual a region was in some seconds.
@@ -88,7 +90,7 @@ impl Ourselves {
     pub fn take_up(&mut self, incidents: &Incidents) {
         for incident in incidents.current() {
             if let Some(region) = incident.subject.as_vantage() {
-                let heard = Heard { last: incident.onset, interval: MISSED_AFTER / 3, slots: Default::default() };
+                let heard = Heard::new(incident.onset, MISSED_AFTER / 3);
                 self.regions.entry(region.clone()).or_insert(heard);
             } else if incident.subject == Subject::store() {
                 self.store.get_or_insert(Standing { failing: None, since: incident.onset });
@@ -99,10 +101,10 @@ impl Ourselves {
     /// Takes note of an observation of a probe with this interval.
     pub fn absorb(&mut self, interval: Duration, seen: &Sighting<'_>, now: Timestamp) {
         let at = if now.signed_duration_since(seen.scheduled_at) > FRESH { seen.scheduled_at } else { now };
-        if !self.regions.contains_key(seen.region) {
-            self.regions.insert(seen.region.into(), Heard { last: at, interval, slots: Default::default() });
-        }
-        let Some(heard) = self.regions.get_mut(seen.region) else { return };
+        let heard = match self.regions.get_mut(seen.region) {
+            Some(heard) => heard,
+            None => self.regions.entry(seen.region.into()).or_insert(Heard::new(at, interval)),
+        };
         heard.last = heard.last.max(at);
         heard.interval = heard.interval.min(interval);
         let lateness = seen.started_at.and_then(|started| (started - seen.scheduled_at).to_std().ok());
@@ -147,13 +149,13 @@ impl Ourselves {
 
     fn is_silent(&self, heard: &Heard, now: Timestamp) -> bool {
         let last = self.deaf.map_or(heard.last, |deaf| deaf.max(heard.last));
-        last + MISSED_AFTER.max(heard.interval * 3) < now
+        (now - last).to_std().is_ok_and(|silent| silent > MISSED_AFTER.max(heard.interval * 3))
     }
 
     /// Whether nothing is wrong with us, nor about to be.
     #[must_use]
     pub fn is_calm(&self, now: Timestamp) -> bool {
-        let well = |heard: &Heard| !self.is_silent(heard, now) && heard.slots.iter().all(|slot| slot.late == 0);
+        let well = |heard: &Heard| heard.late == 0 && !self.is_silent(heard, now);
         self.clocks.is_empty() && self.no_hub.is_none() && self.store.is_none() && self.regions.values().all(well)
     }
 
@@ -190,16 +192,22 @@ impl Ourselves {
 }
 
 impl Heard {
+    fn new(last: Timestamp, interval: Duration) -> Self {
+        Self { last, interval, slots: Default::default(), late: 0 }
+    }
+
     fn count(&mut self, at: Timestamp, late: bool) {
         let number = at.timestamp().div_euclid(SLOT);
         let Ok(place) = usize::try_from(number.rem_euclid(SLOTS as i64)) else { return };
         let Some(slot) = self.slots.get_mut(place) else { return };
         if slot.number < number {
+            self.late -= slot.late;
             *slot = Slot { number, ..Slot::default() };
         }
         if slot.number == number {
             slot.looks += 1;
             slot.late += u32::from(late);
+            self.late += u32::from(late);
         }
     }
 
