@@ -121,8 +121,8 @@ pub(super) fn cases(
     let mut cases: Vec<Case> = vec![];
     let mut held: Vec<Held> = vec![];
     for channel in [Channel::Failing, Channel::Slow] {
-        // Two independent faults of one party at once are as much as anybody can take in.
-        for _ in 0..2 {
+        // More independent faults of one party at once are more than anybody can take in.
+        for _ in 0..4 {
             let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
             let inquiry = Inquiry { world, seen, memory, party, open: &open, sound, channel, now };
             let (case, label, since) = match inquiry.explain(part, strength) {
@@ -255,10 +255,10 @@ impl Inquiry<'_> {
         }
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
-        let subjects = found.label.subjects(seen, &rows);
+        let subjects = found.label.struck(seen, &rows);
         if bad == 0 {
             // What brought it up is not part of what is left.
-            return told.then_some(Answer::Over(subjects));
+            return told.then_some(Answer::Over(found.label.subjects(seen, &rows)));
         }
         let mut looking: Vec<usize> = rows
             .iter()
@@ -291,7 +291,7 @@ impl Inquiry<'_> {
         if begin > span.onset && goes_on && (found.label.is_whole() || !was_whole) {
             rounds = rounds.max(self.patience());
         }
-        let of_a_part = covered.len() == 1 || subjects.len() < self.open.len();
+        let of_a_part = covered.len() == 1 || !found.label.is_whole() && subjects.len() < self.open.len();
         if matches!(found.label, Label::Path(..)) && of_a_part && looking.len() > 1 {
             // A part of a provider in one of several regions has nobody to bear it out, and there are many of these: it
             // takes a round more.

@@ -17,6 +17,8 @@ const CLIP: f32 = 3.0;
 const HEARD: f32 = 3.0;
 /// What a round in which nothing fails says against a fault at most, in nats: it may rest.
 const REST: f32 = 1.0;
+/// What is less likely than this, in nats, is no chance: one in two hundred.
+const CHANCE: f32 = -5.3;
 /// A held explanation gives way to one that is so much better: a factor of four.
 const HOLD: f32 = 1.386;
 
@@ -59,6 +61,28 @@ impl Label {
         let mut subjects: Vec<usize> = covered.map(|row| seen.index.probes[row.cell.probe].subject).collect();
         subjects.sort_unstable();
         subjects.dedup();
+        subjects
+    }
+
+    /// The subjects that suffer. When a party fails as a whole, one of its products that is always well while the others
+    /// fail is no part of it, as soon as that is no chance any more.
+    pub(super) fn struck(&self, seen: &Seen, rows: &[Row<'_>]) -> Vec<usize> {
+        let mut subjects = self.subjects(seen, rows);
+        if !self.is_whole() {
+            return subjects;
+        }
+        let of = |subject: usize| {
+            let its = rows.iter().filter(|row| seen.index.probes[row.cell.probe].subject == subject);
+            let counted = its.filter(|row| self.covers(seen, row));
+            counted.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()))
+        };
+        let failing = subjects.iter().map(|subject| of(*subject)).filter(|(bad, _)| *bad > 0);
+        let (bad, all) = failing.fold((0, 0), |(bad, all), (b, a)| (bad + b, all + a));
+        let well = 1.0 - (to_f32(bad) + 0.5) / (to_f32(all) + 1.0);
+        subjects.retain(|subject| match of(*subject) {
+            (0, looks) => to_f32(looks) * well.ln() > CHANCE,
+            _ => true,
+        });
         subjects
     }
 
@@ -269,7 +293,11 @@ pub(super) struct Found {
 
 /// The explanation that fits best; the one that was held stays unless another is clearly better.
 pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], before: &[&Label]) -> Option<Found> {
-    let labels = labels(question, rows);
+    let mut labels = labels(question, rows);
+    // What was told of products, one by one, is not told of all of it while one of them is well.
+    let of_products = before.iter().any(|label| !label.is_whole());
+    let spares = |label: &Label| label.struck(question.seen, rows).len() < label.subjects(question.seen, rows).len();
+    labels.retain(|(label, _)| !(label.is_whole() && of_products && !before.contains(&label) && spares(label)));
     let mut scored = score(question.seen, rows, labels);
     scored.sort_by(|one, other| other.1.total_cmp(&one.1));
     let first = scored.first()?.1;
@@ -413,7 +441,7 @@ fn score(seen: &Seen, rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label
                 for (said, (good, bad)) in said.iter_mut().zip(row.evidence[0].iter().zip(row.evidence[1])) {
                     *said += to_f32(count.bad) * bad + to_f32(count.all - count.bad) * good;
                 }
-                for sort in Sort::ALL {
+                for sort in Sort::ALL.into_iter().filter(|_| count.bad > 0) {
                     let many = u32::from(count.sorts[sort as usize]);
                     votes += to_f32(many) * sort.speaks_for(label);
                     voters += many;
