@@ -8,7 +8,7 @@ use super::{
     divert::told_instead,
     micros,
 };
-use crate::model::{Incident, Letter, Timestamp};
+use crate::model::{Incident, Letter, LetterKind, Timestamp};
 
 impl Store {
     /// Writes incidents as they are now, forgets suspicions that came to nothing, and posts letters, in one transaction.
@@ -92,6 +92,7 @@ async fn upsert(access: &mut Access<'_>, incident: &Incident) -> Result<(), sqlx
 }
 
 pub(super) async fn post(access: &mut Access<'_>, letter: &Letter) -> Result<(), sqlx::Error> {
+    outdate(access, letter).await?;
     sql!(
         access,
         query.execute,
@@ -101,6 +102,28 @@ pub(super) async fn post(access: &mut Access<'_>, letter: &Letter) -> Result<(),
         &*letter.incident,
         micros(letter.at),
         serde_json::to_string(letter).unwrap_or_default(),
+    )?;
+    Ok(())
+}
+
+/// A reminder that still waits is old news as soon as there is a newer one, or all is over: it is never sent.
+async fn outdate(access: &mut Access<'_>, letter: &Letter) -> Result<(), sqlx::Error> {
+    let reminders = match letter.kind {
+        LetterKind::Reminder => letter.key.rsplit_once('-').map(|(same, _)| format!("{same}-")),
+        LetterKind::Closed => Some(format!("{}/{}/reminder-", letter.channel, letter.incident)),
+        _ => None,
+    };
+    let Some(reminders) = reminders else { return Ok(()) };
+    sql!(
+        access,
+        query.execute,
+        "update letter set state = 'sent', done_at = $1
+         where channel = $2 and incident = $3 and state = 'pending' and substr(key, 1, length($4)) = $4 and key <> $5",
+        micros(letter.at),
+        &*letter.channel,
+        &*letter.incident,
+        reminders,
+        &*letter.key,
     )?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use usoryou::{
     model::{
-        Cause, Delivered, Doubt, Handover, Heard, Incident, IncidentState, Letter, Observation, Repeat, Severity,
-        Silence, Subject, ToldAlone, Verdict,
+        Cause, Delivered, Doubt, Handover, Heard, Incident, IncidentState, Letter, LetterKind, Observation, Repeat,
+        Severity, Silence, Subject, ToldAlone, Verdict,
     },
     store::{Claimed, Leader, Mark, Next, Position, Store, StoreError, Wanted},
 };
@@ -192,6 +192,32 @@ async fn letters_keep_their_order_and_their_pauses(store: &Store) {
     store.delivered(&third, &later("busy"), at(86_400), at(86_430)).await.unwrap();
     let third = claimed(store, "three", 30).await;
     store.delivered(&third, &Delivered::Taken, at(30), at(30)).await.unwrap();
+}
+
+/// Whoever was out of reach for long is reminded once, of how it is then.
+async fn old_reminders_are_not_sent(store: &Store) {
+    let reminder = |incident: &str, number: u64| Letter {
+        kind: LetterKind::Reminder,
+        ..letter("slow", "i", &format!("reminder-{incident}-{number}"))
+    };
+    let take = async || {
+        let claimed = claimed(store, "slow", 0).await;
+        store.delivered(&claimed, &Delivered::Taken, at(0), at(0)).await.unwrap();
+        claimed.letter.key
+    };
+    let opened = letter("slow", "i", "opened");
+    store.apply(&[], &[], &[opened, reminder("i", 1), reminder("other", 1), reminder("i", 2)]).await.unwrap();
+    store.apply(&[], &[], &[reminder("i", 2)]).await.unwrap();
+    assert_eq!([take().await, take().await], ["slow/i/opened", "slow/i/reminder-other-1"]);
+    // One that is on its way is not called back.
+    let under_way = claimed(store, "slow", 0).await;
+    assert_eq!(under_way.letter.key, "slow/i/reminder-i-2");
+    store.apply(&[], &[], &[reminder("i", 3)]).await.unwrap();
+    store.delivered(&under_way, &Delivered::Taken, at(0), at(0)).await.unwrap();
+    let closed = Letter { kind: LetterKind::Closed, ..letter("slow", "i", "closed") };
+    store.apply(&[], &[], &[reminder("other", 2), closed]).await.unwrap();
+    assert_eq!(take().await, "slow/i/closed");
+    assert_eq!(store.claim("slow", at(0)).await.unwrap(), Next::Nothing);
 }
 
 /// What a process leaves behind when it dies at each point, and what the next one makes of it.
@@ -437,6 +463,7 @@ async fn contract(store: &Store) {
     incidents_and_letters_are_written_together(store).await;
     silences_are_kept_and_ended(store).await;
     letters_keep_their_order_and_their_pauses(store).await;
+    old_reminders_are_not_sent(store).await;
     letters_survive_a_death_at_any_point(store).await;
     what_a_channel_can_do_decides_what_becomes_of_doubt(store).await;
     a_channel_knows_what_it_was_told_and_where_it_said_so(store).await;
