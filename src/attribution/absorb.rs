@@ -170,6 +170,9 @@ impl Seen {
         let region = self.region(seen.region);
         let node = self.number(seen.node);
         let cell = self.cell(probe, region, node, seen.connection == Connection::Warm);
+        // Most of the time the same runs there as at the last look.
+        let like = self.cells[cell].samples.back().map_or((0, 0, 0), |last| (last.build, last.config, last.credential));
+        let names = &mut self.names;
         let mut sample = Sample {
             at,
             outcome: seen.outcome,
@@ -179,9 +182,9 @@ impl Seen {
             duration: seen.duration as f32,
             resolved: seen.resolve.is_some(),
             http_status: seen.http_status.unwrap_or_default(),
-            build: self.number(seen.build),
-            config: self.number(seen.config),
-            credential: seen.credential.map_or(0, |name| self.number(name)),
+            build: names.number_like(seen.build, like.0),
+            config: names.number_like(seen.config, like.1),
+            credential: seen.credential.map_or(0, |name| names.number_like(name, like.2)),
         };
         let pace = &self.cells[cell].pace;
         sample.slow |= seen.outcome == Outcome::Up && pace.is_slow(sample.duration);

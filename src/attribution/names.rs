@@ -44,6 +44,11 @@ impl Names {
         number
     }
 
+    /// The same, where it is most likely this one.
+    pub(super) fn number_like(&mut self, name: &str, likely: u32) -> u32 {
+        if self.name(likely) == name { likely } else { self.number(name) }
+    }
+
     pub(super) fn name(&self, number: u32) -> &str {
         self.names.get(number as usize).map_or("", |name| name)
     }

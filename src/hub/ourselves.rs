@@ -108,9 +108,10 @@ impl Ourselves {
         heard.last = heard.last.max(at);
         heard.interval = heard.interval.min(interval);
         let lateness = seen.started_at.and_then(|started| (started - seen.scheduled_at).to_std().ok());
+        let is_late = lateness.is_some_and(|late| late > LATE && late > interval / 2);
         let starved =
             seen.outcome == Outcome::Inconclusive && seen.failure.is_some_and(|(_, kind)| kind == Kind::Starved);
-        heard.count(seen.scheduled_at, starved || lateness.is_some_and(|late| late > LATE.max(interval / 2)));
+        heard.count(seen.scheduled_at, starved || is_late);
     }
 
     /// Takes note of how the store is: why it cannot be written to, when it cannot.

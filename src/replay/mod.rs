@@ -30,7 +30,7 @@ use crate::{
 use chrono::{DurationRound as _, TimeDelta};
 
 /// Between two judgements of a world in which all is well.
-const CALM: TimeDelta = TimeDelta::seconds(30);
+const CALM: TimeDelta = TimeDelta::seconds(50);
 
 /// A trace on its way through a plan.
 pub struct Replay {
