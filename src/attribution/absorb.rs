@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    cadence::Cadence,
     cell::{Cell, Refused, Sample},
-    index::{Index, millis},
+    index::{Index, ProbeIx, millis},
     names::{Names, Quick},
     noise::{GOOD, SEVERITIES},
     part::{Channel, Part, Scope},
@@ -123,6 +124,8 @@ pub(super) struct Seen {
     pub(super) units: Vec<Unit>,
     /// The parts that there is any evidence against: of the others there is nothing to ask.
     pub(super) stirred: BTreeSet<usize>,
+    /// How often each probe is really looked at.
+    cadences: Vec<Cadence>,
     wanted: f32,
     names: Names,
     by_region: HashMap<u32, usize, Quick>,
@@ -147,6 +150,7 @@ impl Seen {
             cells_of: vec![vec![]; parties],
             parts_of: vec![vec![]; parties],
             touched: vec![true; parties],
+            cadences: vec![Cadence::default(); index.probes.len()],
             index,
             ..Self::default()
         }
@@ -192,6 +196,7 @@ impl Seen {
         if matches!(seen.failure, Some((_, Kind::TimedOut))) && pace.is_as_usual(sample.duration) {
             sample.slow = false;
         }
+        let before = self.cells[cell].samples.back().copied();
         match self.cells[cell].insert(sample) {
             Err(Refused::Duplicate) => return Absorbed::Duplicate,
             Err(Refused::TooOld) => return Absorbed::OutOfOrder,
@@ -200,11 +205,29 @@ impl Seen {
         if sample.is_down() && self.cells[cell].newest().is_some_and(|newest| newest.at == at) {
             self.cells[cell].failure = seen.failure_in_full();
         }
+        // Who is told to wait, or waits for an answer, looks less often for a while.
+        if let Some(before) = before.filter(|before| before.at < at && !before.is_down() && !sample.is_down()) {
+            self.keep_pace(probe, at - before.at);
+        }
         self.note_region(region, node, &sample, now);
         self.touched[self.index.probes[probe].party] = true;
         self.give(cell, &sample);
         self.learn(cell, &sample);
         Absorbed::Taken
+    }
+
+    /// Counts rounds in what is seen to be one.
+    fn keep_pace(&mut self, probe: usize, gap: i64) {
+        let ProbeIx { configured, interval, party, .. } = self.index.probes[probe];
+        let Some(interval) = self.cadences[probe].note(gap, configured, interval) else { return };
+        self.index.set_interval(probe, interval);
+        self.shortest = self.index.probes.iter().map(|probe| probe.interval).min().unwrap_or(interval);
+        let everything = self.regions.iter().map(|region| region.everything);
+        for part in self.parts_of[party].iter().copied().chain(everything) {
+            let cells = self.parts[part].cells.iter().map(|cell| self.index.probes[self.cells[*cell].probe].interval);
+            let shortest = cells.min().unwrap_or(interval);
+            self.parts[part].count_in(shortest);
+        }
     }
 
     /// Takes over what another has seen of the probes that both know.

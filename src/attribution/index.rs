@@ -18,8 +18,10 @@ pub(super) struct ProbeIx {
     pub(super) name: Arc<str>,
     pub(super) subject: usize,
     pub(super) party: usize,
-    /// Milliseconds.
+    /// From one look to the next as it is seen, in milliseconds.
     pub(super) interval: i64,
+    /// The same as it is configured.
+    pub(super) configured: i64,
     /// Milliseconds.
     pub(super) timeout: i64,
 }
@@ -65,10 +67,18 @@ impl Index {
             index.subjects[subject].interval = index.subjects[subject].interval.min(interval);
             index.subjects[subject].probes.push(number);
             index.parties[party].probes.push(number);
-            index.probes.push(ProbeIx { name: name.clone(), subject, party, interval, timeout: millis(probe.timeout) });
-            index.names.insert(name.clone(), number);
+            let (name, configured, timeout) = (name.clone(), interval, millis(probe.timeout));
+            index.probes.push(ProbeIx { name, subject, party, interval, configured, timeout });
         }
+        index.names = index.probes.iter().enumerate().map(|(number, probe)| (probe.name.clone(), number)).collect();
         index
+    }
+
+    /// A probe is looked at at another pace than was reckoned with.
+    pub(super) fn set_interval(&mut self, probe: usize, interval: i64) {
+        self.probes[probe].interval = interval;
+        let subject = &mut self.subjects[self.probes[probe].subject];
+        subject.interval = subject.probes.iter().map(|probe| self.probes[*probe].interval).min().unwrap_or(interval);
     }
 
     pub(super) fn probe(&self, name: &str) -> Option<usize> {

@@ -9,6 +9,7 @@
 //! `docs/ATTRIBUTION.md` tells the reasons and how good it is.
 
 mod absorb;
+mod cadence;
 mod cell;
 mod confirmed;
 mod explain;

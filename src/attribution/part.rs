@@ -98,6 +98,15 @@ impl Part {
         self.interval = self.interval.min(interval);
     }
 
+    /// Counts in rounds of another length from now on: what was counted in the former is begun anew.
+    pub(super) fn count_in(&mut self, interval: i64) {
+        if interval != self.interval {
+            self.interval = interval;
+            self.runs = Default::default();
+            self.alarmed = [None; 3];
+        }
+    }
+
     /// Takes the evidence of one sample.
     pub(super) fn feed(&mut self, channel: Channel, at: i64, bad: bool, evidence: [f32; SEVERITIES.len()]) {
         if bad {
