@@ -10,7 +10,8 @@ use super::{
     hypotheses::{self, Label, Row},
     lasting::{beyond, rounds_between, settle},
     noise::SEVERITIES,
-    part::{Channel, Scope, Strength},
+    part::{Channel, Strength},
+    suspect::strongest,
     run::{full_worth, height, holds, worth},
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Reason};
@@ -160,40 +161,6 @@ pub(super) fn cases(
         memory.whole = None;
     }
     cases
-}
-
-/// The part of these subjects, seen from sound regions, with the most evidence against it; of equals the largest.
-fn strongest(
-    seen: &Seen,
-    party: usize,
-    open: &[usize],
-    sound: &[bool],
-    channel: Channel,
-    now: i64,
-) -> Option<(usize, Strength)> {
-    let all = open.len() == seen.index.parties[party].subjects.len();
-    let mut best: Option<(usize, Strength)> = None;
-    for number in seen.parts_of[party].iter().copied() {
-        let part = &seen.parts[number];
-        let wanted = match part.scope {
-            Scope::Party(one) => one == party && all,
-            Scope::Subject(one) => open.contains(&one),
-            Scope::Probe(one) => open.contains(&seen.index.probes[one].subject),
-            Scope::Everything => false,
-        };
-        if !wanted || part.is_idle(channel) || part.region.is_some_and(|region| !sound[region]) {
-            continue;
-        }
-        let Some(strength) = part.suspicion(channel, now) else { continue };
-        let larger = |than: usize| part.cells.len() > seen.parts[than].cells.len();
-        let better = best.is_none_or(|(than, before)| {
-            strength.rounds > before.rounds + 0.05 || strength.rounds > before.rounds - 0.05 && larger(than)
-        });
-        if better {
-            best = Some((number, strength));
-        }
-    }
-    best
 }
 
 /// What came of an inquiry.

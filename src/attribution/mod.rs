@@ -24,6 +24,7 @@ mod part;
 mod run;
 mod spells;
 mod surroundings;
+mod suspect;
 mod vantage;
 mod world;
 

@@ -47,6 +47,8 @@ struct Scenario {
     severity: Option<Vec<Severity>>,
     /// Seconds.
     remind_every: Option<u64>,
+    #[serde(default = "three")]
+    open_after: u32,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +72,10 @@ struct ProbeOfStory {
 
 fn ten() -> u32 {
     10
+}
+
+fn three() -> u32 {
+    3
 }
 
 #[derive(Deserialize)]
@@ -165,7 +171,7 @@ impl Scenario {
             let interval = Duration::from_secs(probe.interval.into());
             (name.clone(), WorldProbe { subject, interval, timeout: Duration::from_secs(5) })
         });
-        World { parties: parties.collect(), probes: probes.collect(), ..World::default() }
+        World { parties: parties.collect(), probes: probes.collect(), open_after: self.open_after }
     }
 
     /// What comes at a second: what is seen then, and what was held back until then.
@@ -285,7 +291,7 @@ impl Scenario {
                 ourselves.hears_nothing(now);
             }
             ourselves.judge(&mut verdicts, now);
-            let step = incident::step(&incidents, &verdicts, Policy { open_after: 3, close_after: 5 }, now);
+            let step = incident::step(&incidents, &verdicts, Policy { open_after: self.open_after, close_after: 5 }, now);
             incidents = step.incidents;
             let muted = |incident: &Incident| {
                 let party = &incident.subject.party;
