@@ -11,8 +11,8 @@ use super::{
     lasting::{beyond, rounds_between, settle},
     noise::SEVERITIES,
     part::{Channel, Strength},
-    suspect::strongest,
     run::{full_worth, height, holds, worth},
+    suspect::strongest,
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Reason};
 
@@ -149,6 +149,16 @@ pub(super) fn cases(
             cases.push(case);
         }
     }
+    // What was told and is not there any more is over, whether or not it was asked after.
+    for channel in [Channel::Failing, Channel::Slow] {
+        let gone = memory.held.iter().filter(|held| held.told && held.channel == channel);
+        let mut gone: Vec<usize> = gone.flat_map(|held| held.label.meant(&seen.index)).collect();
+        gone.retain(|subject| !cases.iter().any(|case| case.channel == channel && case.subjects.contains(subject)));
+        gone.retain(|subject| open.contains(subject));
+        if !gone.is_empty() {
+            memory.end(&gone, channel, now);
+        }
+    }
     memory.active = !cases.is_empty();
     memory.told_whole = memory.told_whole.filter(|at| now - at < ECHO);
     memory.held = held;
@@ -195,14 +205,14 @@ impl Inquiry<'_> {
         let before: Vec<&Label> = held().filter(|held| held.told).map(|held| &held.label).collect();
         let mut begin = span.onset;
         let mut rows = self.rows(begin, interval);
-        let mut found = hypotheses::best(&self.question(), &rows, &before)?;
+        let mut found = hypotheses::best(&self.question(), &rows, &before, &before)?;
         // What was only suspected may end without anybody hearing of it, and begin anew.
         let goes_on = !before.is_empty();
         // What came after another explanation is not measured by what was before it.
         let since = held().filter_map(|held| held.since).max().filter(|since| *since > begin);
         if let Some(since) = since {
             let later = self.rows(since, interval);
-            if let Some(again) = hypotheses::best(&self.question(), &later, &before)
+            if let Some(again) = hypotheses::best(&self.question(), &later, &before, &before)
                 && held().any(|held| held.label == again.label && held.since.is_some())
             {
                 (begin, rows, found) = (since, later, again);
@@ -213,12 +223,13 @@ impl Inquiry<'_> {
         let risen = told || self.height(&rows, &found.label, found.severity, wanted) >= wanted;
         if risen && self.worth(&rows, &found.label, found.severity, wanted) < holds(found.severity, wanted) {
             let lately = self.now - 5 * interval / 2;
-            if !self.fails_on(lately) {
-                return Some(Answer::Over(found.label.subjects(seen, &rows)));
+            let subjects = found.label.subjects(seen, &rows);
+            if !self.fails_on(&subjects, lately) {
+                return Some(Answer::Over(subjects));
             }
             begin = lately.max(begin);
             rows = self.rows(begin, interval);
-            found = hypotheses::best(&self.question(), &rows, &[])?;
+            found = hypotheses::best(&self.question(), &rows, &[], &before)?;
         }
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
@@ -317,11 +328,11 @@ impl Inquiry<'_> {
         height((0..=hypotheses::ROUNDS as usize).map(said), severity, wanted)
     }
 
-    /// Whether some cell has only been bad since an instant, more than once.
-    fn fails_on(&self, since: i64) -> bool {
+    /// Whether some cell of these subjects has only been bad since an instant, more than once.
+    fn fails_on(&self, subjects: &[usize], since: i64) -> bool {
         let cells = self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]);
         let open = cells
-            .filter(|cell| self.sound[cell.region] && self.open.contains(&self.seen.index.probes[cell.probe].subject));
+            .filter(|cell| self.sound[cell.region] && subjects.contains(&self.seen.index.probes[cell.probe].subject));
         open.into_iter().any(|cell| {
             let counted = || cell.since(since).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
             counted().count() > 1 && counted().all(|sample| self.channel.is_bad(sample))

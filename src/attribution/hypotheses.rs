@@ -4,6 +4,7 @@
 use super::{
     absorb::Seen,
     cell::{Cell, Sample},
+    index::Index,
     noise::SEVERITIES,
     part::{Channel, Scope},
 };
@@ -64,6 +65,15 @@ impl Label {
         subjects
     }
 
+    /// The subject that it is about, where it is about one.
+    pub(super) fn meant(&self, index: &Index) -> Option<usize> {
+        match *self {
+            Self::Them(Scope::Subject(subject)) => Some(subject),
+            Self::Them(Scope::Probe(probe)) => Some(index.probes[probe].subject),
+            _ => None,
+        }
+    }
+
     /// The subjects that suffer. When a party fails as a whole, one of its products that is always well while the others
     /// fail is no part of it, as soon as that is no chance any more.
     pub(super) fn struck(&self, seen: &Seen, rows: &[Row<'_>]) -> Vec<usize> {
@@ -71,18 +81,16 @@ impl Label {
         if !self.is_whole() {
             return subjects;
         }
+        let is_of = |row: &Row<'_>, subject: usize| seen.index.probes[row.cell.probe].subject == subject;
         let of = |subject: usize| {
-            let its = rows.iter().filter(|row| seen.index.probes[row.cell.probe].subject == subject);
-            let counted = its.filter(|row| self.covers(seen, row));
+            let counted = rows.iter().filter(|row| is_of(row, subject) && self.covers(seen, row));
             counted.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()))
         };
         let failing = subjects.iter().map(|subject| of(*subject)).filter(|(bad, _)| *bad > 0);
         let (bad, all) = failing.fold((0, 0), |(bad, all), (b, a)| (bad + b, all + a));
         let well = 1.0 - (to_f32(bad) + 0.5) / (to_f32(all) + 1.0);
-        subjects.retain(|subject| match of(*subject) {
-            (0, looks) => to_f32(looks) * well.ln() > CHANCE,
-            _ => true,
-        });
+        subjects
+            .retain(|subject| matches!(of(*subject), (bad, looks) if bad > 0 || to_f32(looks) * well.ln() > CHANCE));
         subjects
     }
 
@@ -152,6 +160,11 @@ impl<'a> Row<'a> {
 
     pub(super) fn bad(&self) -> u32 {
         self.counts.iter().map(|count| count.bad).sum()
+    }
+
+    /// Whether it failed in the last round in which it was looked at.
+    fn fails_now(&self) -> bool {
+        self.counts.iter().rev().find(|count| count.all > 0).is_some_and(|count| count.bad > 0)
     }
 
     pub(super) fn all(&self) -> u32 {
@@ -291,17 +304,26 @@ pub(super) struct Found {
     pub(super) alternatives: Vec<Cause>,
 }
 
-/// The explanation that fits best; the one that was held stays unless another is clearly better.
-pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], before: &[&Label]) -> Option<Found> {
+/// The explanation that fits best; one that is held stays unless another is clearly better. People know some of them.
+pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], known: &[&Label]) -> Option<Found> {
     let mut labels = labels(question, rows);
-    // What was told of products, one by one, is not told of all of it while one of them is well.
-    let of_products = before.iter().any(|label| !label.is_whole());
-    let spares = |label: &Label| label.struck(question.seen, rows).len() < label.subjects(question.seen, rows).len();
-    labels.retain(|(label, _)| !(label.is_whole() && of_products && !before.contains(&label) && spares(label)));
+    // What was told of products one by one is not told once more of all of it, as long as that says nothing new.
+    let seen = question.seen;
+    let of_products = known.iter().filter(|label| !label.is_whole());
+    let told: Vec<usize> = of_products.flat_map(|label| label.subjects(seen, rows)).collect();
+    let of_subject = |row: &Row<'_>| seen.index.probes[row.cell.probe].subject;
+    let fails = |subject: usize| rows.iter().any(|row| of_subject(row) == subject && row.fails_now());
+    let says_nothing_new = |label: &Label| {
+        let struck = label.struck(seen, rows);
+        let spares_some = struck.len() < label.subjects(seen, rows).len();
+        spares_some || struck.iter().all(|subject| told.contains(subject) || !fails(*subject))
+    };
+    let again = |label: &Label| !told.is_empty() && label.is_whole() && !known.contains(&label);
+    labels.retain(|(label, _)| !(again(label) && says_nothing_new(label)));
     let mut scored = score(question.seen, rows, labels);
     scored.sort_by(|one, other| other.1.total_cmp(&one.1));
     let first = scored.first()?.1;
-    let held = scored.iter().position(|(label, score, _)| before.contains(&label) && *score > first - HOLD);
+    let held = scored.iter().position(|(label, score, _)| held.contains(&label) && *score > first - HOLD);
     let (chosen, _, severity) = scored[held.unwrap_or(0)].clone();
     let cause = question.cause(&chosen);
     // Labels of the same cause are one answer; a calm voice for figures that are not independent.

@@ -215,17 +215,6 @@ impl Desk<'_> {
                 && incident.told_at.or(incident.opened_at).is_some_and(|told| told + every <= self.now)
                 && (self.audience.muted)(incident).is_none()
         };
-        // What another incident explains that the same people are reminded of goes without saying.
-        let explained = |incident: &Incident| {
-            let why = incident.verdict.because_of.as_ref();
-            let explains = |other: &Incident| {
-                other.state == IncidentState::Open
-                    && Some(&other.subject) == why
-                    && incident.told.iter().all(|channel| other.told.contains(channel))
-            };
-            why.is_some() && self.known.values().any(explains)
-        };
-        let due = |incident: &&Incident| due(incident) && !explained(incident);
         let due: Vec<Arc<str>> = self.known.values().filter(due).map(|incident| incident.id.clone()).collect();
         for id in due {
             self.say(&id, Saying::Reminding);

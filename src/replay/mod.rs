@@ -5,6 +5,7 @@
 //! due. It never goes back. What became known is judged at the next whole second, as a hub would that judges every
 //! second; while nothing comes it is judged now and then as well, because silence is evidence too.
 
+mod fields;
 mod instant;
 mod keys;
 mod line;

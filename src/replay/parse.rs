@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use super::{
+    fields::{FIELDS, Field, PHASES},
     instant::Instants,
     keys::{BEGINNING, Keys},
     scan::{NotJson, Raw, Scan, Value},
@@ -55,57 +56,6 @@ impl Default for Parser {
         }
     }
 }
-
-/// What of a line is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Probe,
-    Party,
-    Product,
-    Region,
-    Node,
-    Build,
-    Config,
-    Credential,
-    ScheduledAt,
-    StartedAt,
-    ReceivedAt,
-    Outcome,
-    Connection,
-    Peer,
-    Varied,
-    Failure,
-    Phases,
-    Duration,
-    HttpStatus,
-    Resolve,
-    Connect,
-    Other,
-}
-
-const FIELDS: &[(&str, Field)] = &[
-    ("probe", Field::Probe),
-    ("party", Field::Party),
-    ("product", Field::Product),
-    ("region", Field::Region),
-    ("node", Field::Node),
-    ("build", Field::Build),
-    ("config", Field::Config),
-    ("credential", Field::Credential),
-    ("scheduled_at", Field::ScheduledAt),
-    ("started_at", Field::StartedAt),
-    ("received_at", Field::ReceivedAt),
-    ("outcome", Field::Outcome),
-    ("connection", Field::Connection),
-    ("peer", Field::Peer),
-    ("varied", Field::Varied),
-    ("failure", Field::Failure),
-    ("phases", Field::Phases),
-    ("duration", Field::Duration),
-    ("http_status", Field::HttpStatus),
-];
-
-const PHASES: &[(&str, Field)] = &[("resolve", Field::Resolve), ("connect", Field::Connect)];
 
 /// A text of the line, or where it is among the unescaped ones.
 #[derive(Clone, Copy)]

@@ -291,7 +291,8 @@ impl Scenario {
                 ourselves.hears_nothing(now);
             }
             ourselves.judge(&mut verdicts, now);
-            let step = incident::step(&incidents, &verdicts, Policy { open_after: self.open_after, close_after: 5 }, now);
+            let step =
+                incident::step(&incidents, &verdicts, Policy { open_after: self.open_after, close_after: 5 }, now);
             incidents = step.incidents;
             let muted = |incident: &Incident| {
                 let party = &incident.subject.party;
