@@ -108,11 +108,13 @@ pub(super) async fn post(access: &mut Access<'_>, letter: &Letter) -> Result<(),
 
 /// A reminder that still waits is old news as soon as there is a newer one, or all is over: it is never sent.
 async fn outdate(access: &mut Access<'_>, letter: &Letter) -> Result<(), sqlx::Error> {
+    let all = format!("{}/{}/reminder-", letter.channel, letter.incident);
     let reminders = match letter.kind {
-        LetterKind::Reminder => letter.key.rsplit_once('-').map(|(same, _)| format!("{same}-")),
-        LetterKind::Closed => Some(format!("{}/{}/reminder-", letter.channel, letter.incident)),
+        LetterKind::Reminder => letter.key.strip_prefix(&all).and_then(|rest| rest.rsplit_once('-')),
+        LetterKind::Closed => Some(("", "")),
         _ => None,
     };
+    let reminders = reminders.map(|(incident, _)| if incident.is_empty() { all } else { format!("{all}{incident}-") });
     let Some(reminders) = reminders else { return Ok(()) };
     sql!(
         access,
