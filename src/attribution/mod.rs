@@ -22,6 +22,7 @@ mod names;
 mod noise;
 mod part;
 mod run;
+mod sort;
 mod spells;
 mod surroundings;
 mod suspect;

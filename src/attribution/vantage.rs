@@ -4,10 +4,10 @@
 use super::{
     absorb::{self, Seen},
     cell::Cell,
-    hypotheses,
     judge::{good, instant},
     lasting::settle,
     part::{Channel, Strength},
+    sort,
     surroundings::Tally,
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Phase, Reason, Subject, Verdict};
@@ -362,7 +362,7 @@ fn bad_release(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<F
     let is_likely = || {
         let failed =
             || seen.cells_in(region).flat_map(|cell| cell.since(changed.at - interval)).filter(|s| s.is_down());
-        let mistakes = failed().filter(|sample| hypotheses::is_our_mistake(sample)).count();
+        let mistakes = failed().filter(|sample| sort::is_our_mistake(sample)).count();
         known || mistakes * 2 >= failed().count() && (bad.len() > 1 || bad.iter().all(at_once))
     };
     if accountable == 0 || alone && !is_likely() {
