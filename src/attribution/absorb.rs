@@ -124,8 +124,9 @@ pub(super) struct Seen {
     pub(super) units: Vec<Unit>,
     /// The parts that there is any evidence against: of the others there is nothing to ask.
     pub(super) stirred: BTreeSet<usize>,
-    /// How often each probe is really looked at.
+    /// How often each probe is really looked at, and how often that has turned out to be otherwise.
     cadences: Vec<Cadence>,
+    pub(super) paces: u32,
     wanted: f32,
     names: Names,
     by_region: HashMap<u32, usize, Quick>,
@@ -221,6 +222,7 @@ impl Seen {
         let ProbeIx { configured, interval, party, .. } = self.index.probes[probe];
         let Some(interval) = self.cadences[probe].note(gap, configured, interval) else { return };
         self.index.set_interval(probe, interval);
+        self.paces += 1;
         self.shortest = self.index.probes.iter().map(|probe| probe.interval).min().unwrap_or(interval);
         let everything = self.regions.iter().map(|region| region.everything);
         for part in self.parts_of[party].iter().copied().chain(everything) {

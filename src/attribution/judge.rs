@@ -80,6 +80,19 @@ impl Judge {
         Some(Duration::from_millis(millis.unsigned_abs()))
     }
 
+    /// How often a probe has turned out to be looked at otherwise than was reckoned with.
+    #[must_use]
+    pub const fn paces(&self) -> u32 {
+        self.seen.paces
+    }
+
+    /// The regions that were heard of, each with the shortest time from one look to the next of its probes.
+    pub fn intervals_of_regions(&self) -> impl Iterator<Item = (&Arc<str>, Duration)> {
+        let interval = |region: &super::absorb::Region| self.seen.parts[region.everything].interval;
+        let regions = self.seen.regions.iter();
+        regions.map(move |region| (&region.name, Duration::from_millis(interval(region).unsigned_abs())))
+    }
+
     /// Goes on with other parties and probes. What was seen of the probes that stay, stays.
     pub fn adopt(&mut self, world: World) {
         if world == self.world {

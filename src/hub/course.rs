@@ -175,14 +175,25 @@ impl Course {
     /// Takes one observation, or says why not.
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         self.note(seen, now);
-        self.judge.absorb(seen, now)
+        self.judged(seen, now)
     }
 
     /// Takes one observation of the time before, that was known then: the judge is to come to what it came to then, while
     /// nobody was silent because nobody listened.
     pub fn recall(&mut self, seen: &Sighting<'_>, known_at: Timestamp, now: Timestamp) {
         self.note(seen, now);
-        self.judge.absorb(seen, known_at);
+        self.judged(seen, known_at);
+    }
+
+    fn judged(&mut self, seen: &Sighting<'_>, known_at: Timestamp) -> Absorbed {
+        let paces = self.judge.paces();
+        let absorbed = self.judge.absorb(seen, known_at);
+        if self.judge.paces() != paces {
+            for (region, interval) in self.judge.intervals_of_regions() {
+                self.ourselves.keep_pace(region, interval);
+            }
+        }
+        absorbed
     }
 
     fn note(&mut self, seen: &Sighting<'_>, now: Timestamp) {

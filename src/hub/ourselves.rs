@@ -114,6 +114,13 @@ impl Ourselves {
         heard.count(seen.scheduled_at, starved || is_late);
     }
 
+    /// A region is looked at from at another pace than was reckoned with: it is not missed before that.
+    pub fn keep_pace(&mut self, region: &Arc<str>, interval: Duration) {
+        if let Some(heard) = self.regions.get_mut(region) {
+            heard.interval = interval;
+        }
+    }
+
     /// Takes note of how the store is: why it cannot be written to, when it cannot.
     pub fn note_store(&mut self, failing: Option<&str>, now: Timestamp) {
         match (&mut self.store, failing) {

@@ -75,6 +75,23 @@ fn an_incident_from_its_first_bad_round_to_its_end() {
 }
 
 #[test]
+fn rounds_are_counted_in_what_is_seen_whatever_the_configuration_says() {
+    // Looked at every ten seconds, as the trace shows.
+    let often = plan(&PLAN.replace("interval: 10s, timeout: 5s", "interval: 2s, timeout: 1s"));
+    let told = |plan: &Arc<Plan>, bad: std::ops::Range<i64>| {
+        let mut replay = Replay::new(plan);
+        let mut lines = play(&mut replay, 0..600, |second| bad.contains(&second));
+        lines.extend(replay.finish());
+        transitions(&lines)
+    };
+    for bad in [300..320, 300..330, 300..400] {
+        assert_eq!(told(&often, bad.clone()), told(&plan(PLAN), bad));
+    }
+    assert!(!told(&often, 300..320).iter().any(|(_, _, page)| *page), "two bad rounds");
+    assert!(told(&often, 300..330).iter().any(|(_, _, page)| *page), "three");
+}
+
+#[test]
 fn nothing_is_said_of_what_is_well() {
     let mut replay = Replay::new(&plan(PLAN));
     assert_eq!(play(&mut replay, 0..600, |_| false), []);
