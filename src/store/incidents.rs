@@ -110,12 +110,13 @@ pub(super) async fn post(access: &mut Access<'_>, letter: &Letter) -> Result<(),
 async fn outdate(access: &mut Access<'_>, letter: &Letter) -> Result<(), sqlx::Error> {
     let all = format!("{}/{}/reminder-", letter.channel, letter.incident);
     let reminders = match letter.kind {
-        LetterKind::Reminder => letter.key.strip_prefix(&all).and_then(|rest| rest.rsplit_once('-')),
-        LetterKind::Closed => Some(("", "")),
-        _ => None,
+        LetterKind::Closed => all,
+        LetterKind::Reminder => match letter.key.strip_prefix(&all).and_then(|rest| rest.rsplit_once('-')) {
+            Some((incident, _)) => format!("{all}{incident}-"),
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
     };
-    let reminders = reminders.map(|(incident, _)| if incident.is_empty() { all } else { format!("{all}{incident}-") });
-    let Some(reminders) = reminders else { return Ok(()) };
     sql!(
         access,
         query.execute,
