@@ -1,5 +1,6 @@
-//! What confirmations say of a failure, in sentences that stand beside the other evidence. They never change a verdict:
-//! they were made because something failed, so they are no sample of how often it does.
+//! What confirmations say of a failure, in sentences that stand beside the other evidence. They change no cause: they were
+//! made because something failed, so they are no sample of how often it does. Where rounds are short they can stand for
+//! one of those that it takes to tell people.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -18,6 +19,12 @@ const MOST: usize = 64;
 const SUBJECTS: usize = 10_000;
 /// A round is due when it begins and fails up to a timeout later: what confirms it comes after, but not much before.
 const BEFORE: Duration = Duration::from_secs(1);
+
+/// In milliseconds: a confirmation begins within two seconds. It says as much as another round where rounds are not much
+/// longer than that, and nothing of whether it is still so half a minute later.
+const SHORT: i64 = 5_000;
+/// So many regions that confirm a failure cannot have lost the way there at the same time.
+const WITNESSES: usize = 2;
 
 /// One confirmation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +138,17 @@ impl Confirmations {
             of_subject.pop_front();
         }
         of_subject.push_back(confirmed);
+    }
+
+    /// Whether what began at an instant stands in for one round more than it has lasted: rounds are short, and asked again
+    /// in every way that there is it failed in several regions.
+    pub(super) fn stand_for_a_round(&self, subject: &Subject, onset: Timestamp, interval: i64) -> bool {
+        let Some(confirmed) = self.0.get(subject).filter(|_| interval <= SHORT) else { return false };
+        let of_this = || confirmed.iter().filter(|one| one.at > onset - BEFORE && one.says_something());
+        let works: BTreeSet<&str> = of_this().filter(|one| one.works()).map(|one| &*one.region).collect();
+        let the_same = |one: &&Confirmed| matches!(one.varied, Varied::Again | Varied::Connection) && !one.works();
+        let fails: BTreeSet<&str> = of_this().filter(the_same).map(|one| &*one.region).collect();
+        fails.difference(&works).count() >= WITNESSES
     }
 
     /// Adds what they say to the evidence of the verdicts that they are about.

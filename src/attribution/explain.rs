@@ -7,8 +7,10 @@ use super::{
     World,
     absorb::Seen,
     cell::{Cell, Sample},
+    confirmed::Confirmations,
     hypotheses::{self, Label, Row},
-    lasting::{beyond, rounds_between, settle},
+    judge::instant,
+    lasting::{Span, beyond, rounds_between, settle},
     noise::SEVERITIES,
     part::{Channel, Strength},
     run::{full_worth, height, holds, worth},
@@ -113,6 +115,7 @@ const ECHO: i64 = 10 * 60_000;
 pub(super) fn cases(
     world: &World,
     seen: &Seen,
+    confirmations: &Confirmations,
     memory: &mut Memory,
     party: usize,
     sound: &[bool],
@@ -125,7 +128,7 @@ pub(super) fn cases(
         // More independent faults of one party at once are more than anybody can take in.
         for _ in 0..4 {
             let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
-            let inquiry = Inquiry { world, seen, memory, party, open: &open, sound, channel, now };
+            let inquiry = Inquiry { world, seen, confirmations, memory, party, open: &open, sound, channel, now };
             let (case, label, since) = match inquiry.explain(part, strength) {
                 Some(Answer::Bad(mut case, label, since)) => {
                     if !case.whole && !memory.held.iter().any(|held| held.told && held.label == label) {
@@ -184,6 +187,7 @@ enum Answer {
 struct Inquiry<'a> {
     world: &'a World,
     seen: &'a Seen,
+    confirmations: &'a Confirmations,
     memory: &'a Memory,
     party: usize,
     open: &'a [usize],
@@ -220,8 +224,10 @@ impl Inquiry<'_> {
         }
         // What was told holds until clearly less is left of it. What fails on is another fault then, or a part of it.
         let told = before.contains(&&found.label);
-        let risen = told || self.height(&rows, &found.label, found.severity, wanted) >= wanted;
-        if risen && self.worth(&rows, &found.label, found.severity, wanted) < holds(found.severity, wanted) {
+        let height = self.height(&rows, &found.label, found.severity, wanted);
+        let mut lent = if height < wanted { self.lent(&found.label, &rows, span, interval) } else { 0.0 };
+        let risen = told || height + lent >= wanted;
+        if risen && self.worth(&rows, &found.label, found.severity, wanted) + lent < holds(found.severity, wanted) {
             let lately = self.now - 5 * interval / 2;
             let subjects = found.label.subjects(seen, &rows);
             if !self.fails_on(&subjects, lately) {
@@ -230,6 +236,7 @@ impl Inquiry<'_> {
             begin = lately.max(begin);
             rows = self.rows(begin, interval);
             found = hypotheses::best(&self.question(), &rows, &[], &before)?;
+            lent = 0.0;
         }
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
@@ -262,7 +269,7 @@ impl Inquiry<'_> {
         let mut rounds = (0..SEVERITIES.len()).map(of).fold(0.0, f32::max).min(span.rounds);
         // Nobody is woken by what is only slow.
         if self.channel == Channel::Failing {
-            rounds = rounds.min(self.lasting(&covered, begin, interval));
+            rounds = rounds.min(self.lasting(&covered, begin, interval)) + lent;
         }
         // It has been told, and goes on in another shape. What is left of a whole is another subject, and must show itself.
         let was_whole = before.iter().any(|label| label.is_whole()) || self.memory.told_whole.is_some();
@@ -306,6 +313,16 @@ impl Inquiry<'_> {
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
         let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
         worth(rounds.clone().map(said), severity, wanted).min(full_worth(rounds.map(in_full), severity))
+    }
+
+    /// Rounds that confirmations stand for, where it is the other end that fails: it must have been seen in two all the same.
+    fn lent(&self, label: &Label, rows: &[Row<'_>], span: Span, interval: i64) -> f32 {
+        let onset = instant(span.onset);
+        let stand_for_one = |subject: usize| {
+            self.confirmations.stand_for_a_round(&self.seen.index.subjects[subject].subject, onset, interval)
+        };
+        let asked = self.channel == Channel::Failing && span.rounds >= 2.0 && matches!(label, Label::Them(_));
+        if asked && label.subjects(self.seen, rows).into_iter().any(stand_for_one) { 1.0 } else { 0.0 }
     }
 
     /// For how many rounds it has been bad, as far as a blip would not have been so too.

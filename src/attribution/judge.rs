@@ -110,6 +110,11 @@ impl Judge {
     pub fn absorb(&mut self, seen: &Sighting<'_>, now: Timestamp) -> Absorbed {
         let absorbed = self.seen.absorb(seen, now);
         self.confirmations.absorb(seen, absorbed);
+        if absorbed == Absorbed::Confirmation
+            && let Some(probe) = self.seen.index.probe(seen.probe)
+        {
+            self.seen.touched[self.seen.index.probes[probe].party] = true;
+        }
         absorbed
     }
 
@@ -187,7 +192,10 @@ impl Judge {
 
     fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {
         let mut verdicts = BTreeMap::new();
-        let cases = explain::cases(&self.world, &self.seen, &mut self.memories[party], party, sound, now);
+        let cases = {
+            let memory = &mut self.memories[party];
+            explain::cases(&self.world, &self.seen, &self.confirmations, memory, party, sound, now)
+        };
         let subjects = self.seen.index.parties[party].subjects.clone();
         for subject in &subjects {
             let verdict = self.of_subject(*subject, &cases, sound, sights, now);

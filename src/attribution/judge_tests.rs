@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     attribution::{WorldParty, WorldProbe},
     incident::{Incidents, Policy, step},
-    model::{Connection, IncidentState, Kind, Outcome, Phase},
+    model::{Connection, IncidentState, Kind, Outcome, Phase, Transition, Varied},
 };
 
 fn world() -> World {
@@ -71,4 +71,64 @@ fn an_incident_of_a_held_session_ends_when_the_session_is_back() {
     let when = |wanted| states.iter().find(|(_, state)| *state == wanted).map(|(round, _)| *round);
     assert_eq!(when(IncidentState::Open), Some(22), "{states:?}");
     assert!(when(IncidentState::Closed).is_some_and(|round| round <= 38), "{states:?}");
+}
+
+/// What confirmations come to: from which regions of three, and whether another way works.
+#[derive(Clone, Copy)]
+struct Confirmed {
+    from: usize,
+    other_way: Outcome,
+}
+
+/// In which rounds an incident opens and ends, of one that lasts from the tenth on for so many.
+fn opens_and_ends(interval: i64, lasts: i64, confirmed: Confirmed) -> (Vec<i64>, Vec<i64>) {
+    let mut world = world();
+    for probe in world.probes.values_mut() {
+        probe.interval = Duration::from_secs(interval.unsigned_abs());
+    }
+    let (mut judge, mut incidents) = (Judge::new(world), Incidents::default());
+    let start = instant(1_795_000_000_000);
+    let (mut opened, mut ended) = (vec![], vec![]);
+    for second in 0..interval * 60 {
+        let at = start + TimeDelta::seconds(second);
+        let (round, bad) = (second / interval, (10..10 + lasts).contains(&(second / interval)));
+        for (place, region) in ["a", "b", "c"].into_iter().enumerate() {
+            let look =
+                |probe, outcome, varied| Sighting { region, varied, ..sighting(probe, at, outcome, Connection::Cold) };
+            let offset = second % interval - i64::try_from(place).unwrap();
+            if offset == 0 {
+                judge.absorb(&look("internet", Outcome::Up, None), at);
+                judge.absorb(&look("cloud", if bad { Outcome::Down } else { Outcome::Up }, None), at);
+            } else if offset == 1 && round == 10 && place < confirmed.from {
+                judge.absorb(&look("cloud", Outcome::Down, Some(Varied::Again)), at);
+                judge.absorb(&look("cloud", confirmed.other_way, Some(Varied::Credential)), at);
+            }
+        }
+        let step = step(&incidents, &judge.judge(at), Policy { open_after: 3, close_after: 5 }, at);
+        incidents = step.incidents;
+        for change in &step.changes {
+            match change.transition {
+                Transition::Opened => opened.push(round),
+                Transition::Closed => ended.push(round),
+                _ => {}
+            }
+        }
+    }
+    (opened, ended)
+}
+
+#[test]
+fn where_rounds_are_short_what_several_regions_confirm_opens_a_round_sooner() {
+    let by = |from| Confirmed { from, other_way: Outcome::Down };
+    let nobody = by(0);
+    assert_eq!(opens_and_ends(5, 8, nobody), (vec![12], vec![22]));
+    assert_eq!(opens_and_ends(5, 8, by(3)), (vec![11], vec![22]), "and ends as it does otherwise");
+    assert_eq!(opens_and_ends(5, 8, by(2)), (vec![11], vec![22]));
+    assert_eq!(opens_and_ends(5, 8, by(1)), (vec![12], vec![22]), "one region may have lost its way there");
+    let refused = Confirmed { from: 3, other_way: Outcome::Up };
+    assert_eq!(opens_and_ends(5, 8, refused), (vec![12], vec![22]), "it answers otherwise");
+    assert_eq!(opens_and_ends(10, 8, by(3)), opens_and_ends(10, 8, nobody), "long rounds must go by");
+    assert_eq!(opens_and_ends(5, 1, by(3)), (vec![], vec![]), "two rounds it takes");
+    assert_eq!(opens_and_ends(5, 2, nobody), (vec![], vec![]));
+    assert_eq!(opens_and_ends(5, 2, by(3)), (vec![11], vec![16]), "and it is over at once when it is over");
 }
