@@ -113,8 +113,9 @@ pub(super) struct Seen {
     pub(super) regions: Vec<Region>,
     pub(super) cells: Vec<Cell>,
     pub(super) parts: Vec<Part>,
-    /// Cells and parts by party.
+    /// Cells by party and by subject, parts by party.
     pub(super) cells_of: Vec<Vec<usize>>,
+    cells_of_subject: Vec<Vec<usize>>,
     pub(super) parts_of: Vec<Vec<usize>>,
     /// Parties of which something new was seen.
     pub(super) touched: Vec<bool>,
@@ -149,6 +150,7 @@ impl Seen {
             shortest: index.probes.iter().map(|probe| probe.interval).min().unwrap_or(1_000),
             units,
             cells_of: vec![vec![]; parties],
+            cells_of_subject: vec![vec![]; index.subjects.len()],
             parts_of: vec![vec![]; parties],
             touched: vec![true; parties],
             cadences: vec![Cadence::default(); index.probes.len()],
@@ -284,10 +286,15 @@ impl Seen {
         if sample.is_down() || sample.slow {
             self.stirred.extend(&cell.parts);
         }
+        let is_good = !sample.is_down() && !sample.slow;
         let failing = cell.failing.evidence(sample.is_down());
         let slow = cell.slowness.evidence(sample.slow);
         for part in &cell.parts {
             let part = &mut self.parts[*part];
+            // Where nothing speaks against it there is nothing to speak for it.
+            if is_good && !part.stirred {
+                continue;
+            }
             part.feed(Channel::Failing, sample.at, sample.is_down(), failing);
             if !sample.is_down() {
                 part.feed(Channel::Slow, sample.at, sample.slow, slow);
@@ -336,7 +343,16 @@ impl Seen {
             }
         }
         let channels = [Channel::Failing, Channel::Slow, Channel::Inconclusive];
-        self.stirred.retain(|part| channels.iter().any(|channel| !self.parts[*part].is_idle(*channel)));
+        self.stirred.retain(|part| {
+            let part = &mut self.parts[*part];
+            part.stirred = channels.iter().any(|channel| !part.is_idle(*channel));
+            part.stirred
+        });
+    }
+
+    /// The cells that look at a subject.
+    pub(super) fn cells_of_subject(&self, subject: usize) -> impl Iterator<Item = &Cell> {
+        self.cells_of_subject[subject].iter().map(|cell| &self.cells[*cell])
     }
 
     /// Whether anything that was seen, of a party where one is given, is worth a look.
@@ -425,6 +441,7 @@ impl Seen {
             self.parts[*part].cover(number, interval);
         }
         self.cells_of[party].push(number);
+        self.cells_of_subject[subject].push(number);
         self.cells.push(Cell::new(probe, region, parts));
         self.by_key.insert((probe, region, node, warm), number);
         number

@@ -229,7 +229,7 @@ impl Inquiry<'_> {
         let risen = told || height + lent >= wanted;
         if risen && self.worth(&rows, &found.label, found.severity, wanted) + lent < holds(found.severity, wanted) {
             let lately = self.now - 5 * interval / 2;
-            let subjects = found.label.subjects(seen, &rows);
+            let subjects = found.label.subjects(&rows);
             if !self.fails_on(&subjects, lately) {
                 return Some(Answer::Over(subjects));
             }
@@ -238,16 +238,16 @@ impl Inquiry<'_> {
             found = hypotheses::best(&self.question(), &rows, &[], &before)?;
             lent = 0.0;
         }
-        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(seen, row)).collect();
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| found.label.covers(row)).collect();
         let (bad, all) = covered.iter().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
-        let subjects = found.label.struck(seen, &rows);
+        let subjects = found.label.struck(&rows);
         if bad == 0 {
             // What brought it up is not part of what is left.
-            return told.then_some(Answer::Over(found.label.subjects(seen, &rows)));
+            return told.then_some(Answer::Over(found.label.subjects(&rows)));
         }
         let mut looking: Vec<usize> = rows
             .iter()
-            .filter(|row| subjects.contains(&seen.index.probes[row.cell.probe].subject))
+            .filter(|row| subjects.contains(&row.subject))
             .filter(|row| row.all() > 0 || seen.fresh(row.cell, self.now).is_some())
             .map(|row| row.cell.region)
             .collect();
@@ -308,7 +308,7 @@ impl Inquiry<'_> {
 
     /// Rounds' worth of evidence for an explanation and a severity.
     fn worth(&self, rows: &[Row<'_>], label: &Label, severity: usize, wanted: f32) -> f32 {
-        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(self.seen, row)).collect();
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(row)).collect();
         let rounds = 0..=hypotheses::ROUNDS as usize;
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
         let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
@@ -322,7 +322,7 @@ impl Inquiry<'_> {
             self.confirmations.stand_for_a_round(&self.seen.index.subjects[subject].subject, onset, interval)
         };
         let asked = self.channel == Channel::Failing && span.rounds >= 2.0 && matches!(label, Label::Them(_));
-        if asked && label.subjects(self.seen, rows).into_iter().any(stand_for_one) { 1.0 } else { 0.0 }
+        if asked && label.subjects(rows).into_iter().any(stand_for_one) { 1.0 } else { 0.0 }
     }
 
     /// For how many rounds it has been bad, as far as a blip would not have been so too.
@@ -340,7 +340,7 @@ impl Inquiry<'_> {
 
     /// The most that it was worth, whether or not anybody remembers.
     fn height(&self, rows: &[Row<'_>], label: &Label, severity: usize, wanted: f32) -> f32 {
-        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(self.seen, row)).collect();
+        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(row)).collect();
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
         height((0..=hypotheses::ROUNDS as usize).map(said), severity, wanted)
     }
@@ -388,7 +388,8 @@ impl Inquiry<'_> {
                 _ => Some(self.channel.is_bad(sample)),
             };
             let samples = samples.filter_map(|sample| Some(((sample.at - begin) / interval, bad(sample)?, *sample)));
-            rows.push(Row::of(cell, self.channel, changed, samples));
+            let subject = self.seen.index.probes[cell.probe].subject;
+            rows.push(Row::of((cell, subject), self.channel, changed, samples));
         }
         rows
     }

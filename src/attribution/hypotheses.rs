@@ -7,7 +7,7 @@ use super::{
     index::Index,
     noise::SEVERITIES,
     part::{Channel, Scope},
-    sort::Sort,
+    sort::{Sort, Sound},
 };
 use crate::model::{Cause, PartyKind, Reason};
 
@@ -40,11 +40,11 @@ pub(super) enum Label {
 }
 
 impl Label {
-    pub(super) fn covers(&self, seen: &Seen, row: &Row<'_>) -> bool {
+    pub(super) fn covers(&self, row: &Row<'_>) -> bool {
         let probe = row.cell.probe;
         let within = |scope: &Scope| match *scope {
             Scope::Probe(one) => probe == one,
-            Scope::Subject(one) => seen.index.probes[probe].subject == one,
+            Scope::Subject(one) => row.subject == one,
             Scope::Party(_) | Scope::Everything => true,
         };
         match self {
@@ -58,9 +58,8 @@ impl Label {
     }
 
     /// The subjects that it covers.
-    pub(super) fn subjects(&self, seen: &Seen, rows: &[Row<'_>]) -> Vec<usize> {
-        let covered = rows.iter().filter(|row| self.covers(seen, row));
-        let mut subjects: Vec<usize> = covered.map(|row| seen.index.probes[row.cell.probe].subject).collect();
+    pub(super) fn subjects(&self, rows: &[Row<'_>]) -> Vec<usize> {
+        let mut subjects: Vec<usize> = rows.iter().filter(|row| self.covers(row)).map(|row| row.subject).collect();
         subjects.sort_unstable();
         subjects.dedup();
         subjects
@@ -77,14 +76,13 @@ impl Label {
 
     /// The subjects that suffer. When a party fails as a whole, one of its products that is always well while the others
     /// fail is no part of it, as soon as that is no chance any more.
-    pub(super) fn struck(&self, seen: &Seen, rows: &[Row<'_>]) -> Vec<usize> {
-        let mut subjects = self.subjects(seen, rows);
+    pub(super) fn struck(&self, rows: &[Row<'_>]) -> Vec<usize> {
+        let mut subjects = self.subjects(rows);
         if !self.is_whole() {
             return subjects;
         }
-        let is_of = |row: &Row<'_>, subject: usize| seen.index.probes[row.cell.probe].subject == subject;
         let of = |subject: usize| {
-            let counted = rows.iter().filter(|row| is_of(row, subject) && self.covers(seen, row));
+            let counted = rows.iter().filter(|row| row.subject == subject && self.covers(row));
             counted.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()))
         };
         let failing = subjects.iter().map(|subject| of(*subject)).filter(|(bad, _)| *bad > 0);
@@ -105,6 +103,16 @@ impl Label {
         }
     }
 
+    const fn sound(&self) -> Sound {
+        match self {
+            Self::Them(_) => Sound::Them,
+            Self::Path(..) => Sound::Path,
+            Self::Credential(..) => Sound::Credential,
+            Self::Quota(..) => Sound::Quota,
+            Self::Release(_) => Sound::Release,
+        }
+    }
+
     pub(super) const fn is_whole(&self) -> bool {
         matches!(self, Self::Them(Scope::Party(_)) | Self::Path(Scope::Party(_), _))
     }
@@ -113,12 +121,22 @@ impl Label {
 /// A cell, and what it saw round by round.
 pub(super) struct Row<'a> {
     pub(super) cell: &'a Cell,
+    pub(super) subject: usize,
     counts: Vec<Count>,
     /// Evidence of a bad sample for each severity.
     evidence: [[f32; SEVERITIES.len()]; 2],
     /// How much later than a release to its region this began, in rounds; nothing when it has nothing to do with one.
     changed: Option<i64>,
     slow: bool,
+}
+
+/// What a cell says in a round.
+struct Spoken {
+    /// Evidence in nats for each severity.
+    said: [f32; SEVERITIES.len()],
+    /// Its failures, and what the way in which they fail says for each sort of explanation.
+    voters: f32,
+    votes: [f32; Sound::ALL.len()],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,7 +148,7 @@ struct Count {
 
 impl<'a> Row<'a> {
     pub(super) fn of(
-        cell: &'a Cell,
+        (cell, subject): (&'a Cell, usize),
         channel: Channel,
         changed: Option<i64>,
         samples: impl Iterator<Item = (i64, bool, Sample)>,
@@ -152,6 +170,7 @@ impl<'a> Row<'a> {
         let noise = cell.noise(channel);
         Self {
             cell,
+            subject,
             counts,
             evidence: [noise.likelihood(false), noise.likelihood(true)],
             changed,
@@ -186,6 +205,29 @@ impl<'a> Row<'a> {
         to_f32(count.bad) * self.evidence[1][severity] + to_f32(count.all - count.bad) * self.evidence[0][severity]
     }
 
+    /// What it says round by round, whatever it is that explains it.
+    fn spoken(&self) -> Vec<Spoken> {
+        let of = |count: &Count| {
+            let (bad, good) = (to_f32(count.bad), to_f32(count.all - count.bad));
+            let mut spoken = Spoken { said: [0.0; SEVERITIES.len()], voters: 0.0, votes: [0.0; Sound::ALL.len()] };
+            for (severity, said) in spoken.said.iter_mut().enumerate() {
+                *said = bad * self.evidence[1][severity] + good * self.evidence[0][severity];
+            }
+            if count.bad == 0 {
+                return spoken;
+            }
+            for sort in Sort::ALL.into_iter().filter(|sort| count.sorts[*sort as usize] > 0) {
+                let many = f32::from(count.sorts[sort as usize]);
+                spoken.voters += many;
+                for (votes, sound) in spoken.votes.iter_mut().zip(Sound::ALL) {
+                    *votes += many * sort.speaks_for(sound);
+                }
+            }
+            spoken
+        };
+        self.counts.iter().map(of).collect()
+    }
+
     fn sort(&self, sort: Sort) -> u32 {
         self.counts.iter().map(|count| u32::from(count.sorts[sort as usize])).sum()
     }
@@ -214,19 +256,17 @@ pub(super) struct Found {
 pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], known: &[&Label]) -> Option<Found> {
     let mut labels = labels(question, rows);
     // What was told of products one by one is not told once more of all of it, as long as that says nothing new.
-    let seen = question.seen;
     let of_products = known.iter().filter(|label| !label.is_whole());
-    let told: Vec<usize> = of_products.flat_map(|label| label.subjects(seen, rows)).collect();
-    let of_subject = |row: &Row<'_>| seen.index.probes[row.cell.probe].subject;
-    let fails = |subject: usize| rows.iter().any(|row| of_subject(row) == subject && row.fails_now());
+    let told: Vec<usize> = of_products.flat_map(|label| label.subjects(rows)).collect();
+    let fails = |subject: usize| rows.iter().any(|row| row.subject == subject && row.fails_now());
     let says_nothing_new = |label: &Label| {
-        let struck = label.struck(seen, rows);
-        let spares_some = struck.len() < label.subjects(seen, rows).len();
+        let struck = label.struck(rows);
+        let spares_some = struck.len() < label.subjects(rows).len();
         spares_some || struck.iter().all(|subject| told.contains(subject) || !fails(*subject))
     };
     let again = |label: &Label| !told.is_empty() && label.is_whole() && !known.contains(&label);
     labels.retain(|(label, _)| !(again(label) && says_nothing_new(label)));
-    let mut scored = score(question.seen, rows, labels);
+    let mut scored = score(rows, labels);
     scored.sort_by(|one, other| other.1.total_cmp(&one.1));
     let first = scored.first()?.1;
     let held = scored.iter().position(|(label, score, _)| held.contains(&label) && *score > first - HOLD);
@@ -251,7 +291,7 @@ pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], k
     let mut confidence = confidence;
     // A refusal without anything beside it that lives may also be the way in which the other side fails.
     let refused = matches!(chosen, Label::Credential(..) | Label::Quota(..));
-    if refused && !lives_beside(question.seen, rows, &chosen) {
+    if refused && !lives_beside(rows, &chosen) {
         let blamed = question.cause(&Label::Them(Scope::Everything));
         confidence = confidence.min(0.75);
         if !alternatives.contains(&blamed) {
@@ -262,8 +302,8 @@ pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], k
 }
 
 /// Whether something of the party that an explanation does not cover is well.
-fn lives_beside(seen: &Seen, rows: &[Row<'_>], label: &Label) -> bool {
-    rows.iter().any(|row| !label.covers(seen, row) && row.all() > 0 && row.bad() * 4 < row.all())
+fn lives_beside(rows: &[Row<'_>], label: &Label) -> bool {
+    rows.iter().any(|row| !label.covers(row) && row.all() > 0 && row.bad() * 4 < row.all())
 }
 
 /// How calm the voice is: evidence of cells that share causes counts for less than it adds up to.
@@ -353,36 +393,32 @@ fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
 
 /// Scores every explanation: what each round says for it, next to the best of that round and clipped, for the severity
 /// that fits it best.
-fn score(seen: &Seen, rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)> {
+fn score(rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)> {
     let rounds = rows.iter().map(|row| row.counts.len()).max().unwrap_or_default();
     // It fails in the same way for as long as it fails: that says no more after an hour than after the first rounds.
     let failed = |round: &usize| rows.iter().any(|row| row.counts.get(*round).is_some_and(|count| count.bad > 0));
     let heard = (HEARD / to_f32(u32::try_from((0..rounds).filter(failed).count()).unwrap_or(u32::MAX))).min(1.0);
+    let spoken: Vec<Vec<Spoken>> = rows.iter().map(Row::spoken).collect();
     // By label, severity and round.
     let mut said = vec![vec![[0.0_f32; SEVERITIES.len()]; rounds]; labels.len()];
     for ((label, _), said) in labels.iter().zip(&mut said) {
-        let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(seen, row)).collect();
+        let sound = label.sound();
+        let covered: Vec<&[Spoken]> =
+            rows.iter().zip(&spoken).filter(|(row, _)| label.covers(row)).map(|(_, spoken)| &**spoken).collect();
         for (round, said) in said.iter_mut().enumerate() {
-            let (mut votes, mut voters) = (0.0_f32, 0_u32);
-            for row in &covered {
-                let Some(count) = row.counts.get(round) else { continue };
-                for (said, (good, bad)) in said.iter_mut().zip(row.evidence[0].iter().zip(row.evidence[1])) {
-                    *said += to_f32(count.bad) * bad + to_f32(count.all - count.bad) * good;
+            let (mut votes, mut voters) = (0.0_f32, 0.0_f32);
+            for spoken in covered.iter().filter_map(|spoken| spoken.get(round)) {
+                for (said, more) in said.iter_mut().zip(spoken.said) {
+                    *said += more;
                 }
-                if count.bad == 0 {
-                    continue;
-                }
-                for sort in Sort::ALL {
-                    let many = u32::from(count.sorts[sort as usize]);
-                    votes += to_f32(many) * sort.speaks_for(label);
-                    voters += many;
-                }
+                votes += spoken.votes[sound as usize];
+                voters += spoken.voters;
             }
             // A fault that comes and goes rests now and then.
             said.iter_mut().for_each(|said| *said = said.max(-REST));
             // However many cells fail alike in a round, that they do so is seen once.
-            if voters > 0 {
-                let vote = (votes / to_f32(voters)).clamp(-2.0, 2.0) * heard;
+            if voters > 0.0 {
+                let vote = (votes / voters).clamp(-2.0, 2.0) * heard;
                 said.iter_mut().for_each(|said| *said += vote);
             }
         }

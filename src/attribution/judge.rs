@@ -247,7 +247,8 @@ impl Judge {
                 }
             }
         }
-        let cells: Vec<&Cell> = self.cells_of(subject).filter(|cell| seen.contains(&cell.region)).collect();
+        let cells: Vec<&Cell> =
+            self.seen.cells_of_subject(subject).filter(|cell| seen.contains(&cell.region)).collect();
         verdict.regions_seen = seen.len();
         if seen.is_empty() {
             verdict.cause = Cause::Unknown;
@@ -290,12 +291,6 @@ impl Judge {
             round: case.last_bad.div_euclid(interval.max(1)),
             ..Verdict::ok(subject, instant(now))
         }
-    }
-
-    fn cells_of(&self, subject: usize) -> impl Iterator<Item = &Cell> {
-        let party = self.seen.index.subjects[subject].party;
-        let cells = self.seen.cells_of[party].iter().map(|cell| &self.seen.cells[*cell]);
-        cells.filter(move |cell| self.seen.index.probes[cell.probe].subject == subject)
     }
 
     /// Controls that fail in a region that can see: nobody's fault, but worth a line in the log.

@@ -53,6 +53,8 @@ pub(super) struct Part {
     /// Rounds' worth of evidence that raise an alarm.
     pub(super) wanted: f32,
     runs: [[Option<Run>; SEVERITIES.len()]; 3],
+    /// Whether there were any of these when they were last looked at, or since.
+    pub(super) stirred: bool,
     /// The severity of the alarm, by channel.
     alarmed: [Option<usize>; 3],
     /// When its newest bad sample was due, by channel.
@@ -85,6 +87,7 @@ impl Part {
             interval: i64::MAX,
             wanted,
             runs: Default::default(),
+            stirred: false,
             alarmed: [None; 3],
             last_bad: [i64::MIN; 3],
             rung: [i64::MIN; 3],
@@ -120,7 +123,10 @@ impl Part {
                         *run = None;
                     }
                 }
-                None if bad => *run = Some(Run::begin(at, evidence)),
+                None if bad => {
+                    *run = Some(Run::begin(at, evidence));
+                    self.stirred = true;
+                }
                 None => {}
             }
         }

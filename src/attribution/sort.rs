@@ -1,6 +1,6 @@
-//! What a failure sounds like, and which explanation that speaks for.
+//! What a failure sounds like, and which sort of explanation that speaks for.
 
-use super::{cell::Sample, hypotheses::Label};
+use super::cell::Sample;
 use crate::model::{Kind, Phase};
 
 /// Failures as far as they speak for one explanation or another.
@@ -75,23 +75,37 @@ impl Sort {
     }
 
     /// What such a failure says for an explanation, in nats.
-    pub(super) const fn speaks_for(self, label: &Label) -> f32 {
-        match (label, self) {
-            (Label::Credential(..), Self::Credential) | (Label::Quota(..), Self::Quota) => 2.0,
-            (Label::Credential(..), Self::Question) | (Label::Release(_), Self::Nonsense | Self::Name) => 0.7,
-            (Label::Release(_), Self::Question) => 1.2,
-            (Label::Credential(..) | Label::Quota(..), _) => -3.0,
+    pub(super) const fn speaks_for(self, explanation: Sound) -> f32 {
+        match (explanation, self) {
+            (Sound::Credential, Self::Credential) | (Sound::Quota, Self::Quota) => 2.0,
+            (Sound::Credential, Self::Question) | (Sound::Release, Self::Nonsense | Self::Name) => 0.7,
+            (Sound::Release, Self::Question) => 1.2,
+            (Sound::Credential | Sound::Quota, _) => -3.0,
             (_, Self::Credential) => -2.0,
             (_, Self::Quota) => -1.5,
-            (Label::Them(_), Self::Server) => 1.0,
-            (Label::Them(_), Self::Certificate) => 1.5,
-            (Label::Path(..), Self::Server) => -0.7,
-            (Label::Path(..), Self::Silence | Self::Network | Self::Name) => 0.3,
-            (Label::Release(_), Self::Server) => -1.0,
-            (Label::Them(_), Self::Question) => -0.7,
+            (Sound::Them, Self::Server) => 1.0,
+            (Sound::Them, Self::Certificate) => 1.5,
+            (Sound::Path, Self::Server) => -0.7,
+            (Sound::Path, Self::Silence | Self::Network | Self::Name) => 0.3,
+            (Sound::Release, Self::Server) => -1.0,
+            (Sound::Them, Self::Question) => -0.7,
             _ => 0.0,
         }
     }
+}
+
+/// Explanations as far as failures sound differently for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sound {
+    Them,
+    Path,
+    Credential,
+    Quota,
+    Release,
+}
+
+impl Sound {
+    pub(super) const ALL: [Self; 5] = [Self::Them, Self::Path, Self::Credential, Self::Quota, Self::Release];
 }
 
 /// Whether a sample failed the way in which a wrong question of ours fails.

@@ -57,9 +57,9 @@ impl Seen {
 
     /// How a subject stands in a region; nothing without fresh evidence.
     pub(super) fn standing(&self, subject: usize, region: usize, now: i64) -> Option<Standing> {
-        let of_it = |cell: &&Cell| self.index.probes[cell.probe].subject == subject;
+        let here = self.cells_of_subject(subject).filter(|cell| cell.region == region);
         let (mut all, mut down, mut slow) = (0, 0, 0);
-        for newest in self.cells_in(region).filter(of_it).filter_map(|cell| self.fresh(cell, now)) {
+        for newest in here.filter_map(|cell| self.fresh(cell, now)) {
             all += 1;
             down += usize::from(newest.is_down());
             slow += usize::from(!newest.is_down() && newest.slow);
@@ -75,8 +75,8 @@ impl Seen {
     /// Whether a subject could not be looked at last in a region: how it stood before says nothing of now.
     fn is_blocked(&self, subject: usize, region: usize) -> bool {
         let mut newest = self
-            .cells_in(region)
-            .filter(|cell| self.index.probes[cell.probe].subject == subject)
+            .cells_of_subject(subject)
+            .filter(|cell| cell.region == region)
             .filter_map(|cell| cell.samples.back())
             .peekable();
         newest.peek().is_some()

@@ -6,7 +6,7 @@ use super::{
     cell::Cell,
     judge::{good, instant},
     lasting::settle,
-    part::{Channel, Strength},
+    part::{Channel, Part, Strength},
     sort,
     surroundings::Tally,
 };
@@ -60,7 +60,8 @@ struct Fault {
 /// Every region, in the order in which they were first heard of.
 pub(super) fn sights(seen: &mut Seen, attention: Attention, now: i64) -> Vec<Sight> {
     let newest = seen.regions.iter().map(|region| region.newest).max().unwrap_or(i64::MIN);
-    (0..seen.regions.len()).map(|region| sight(seen, region, newest, attention, now)).collect()
+    let looks = looks(seen, now);
+    (0..seen.regions.len()).map(|region| sight(seen, &looks, region, newest, attention, now)).collect()
 }
 
 /// Since when somebody has been listening without a break. One who slept has heard nothing, and nobody was silent.
@@ -90,7 +91,7 @@ impl Attention {
     }
 }
 
-fn sight(seen: &mut Seen, region: usize, newest: i64, attention: Attention, now: i64) -> Sight {
+fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, attention: Attention, now: i64) -> Sight {
     let name = seen.regions[region].name.clone();
     let interval = seen.parts[seen.regions[region].everything].interval.max(1);
     let mut verdict = Verdict::ok(Subject::vantage(&name), instant(now));
@@ -165,7 +166,7 @@ fn sight(seen: &mut Seen, region: usize, newest: i64, attention: Attention, now:
         verdict.evidence.push("Nothing fresh has come from there.".to_owned());
         return Sight { verdict, sound: false, known: true };
     }
-    match fault(seen, region, now) {
+    match fault(seen, looks, region, now) {
         Some(fault) => {
             let bad: Vec<&Cell> = seen.cells_in(region).collect();
             let span = settle(&bad, |_, _| true, fault.since, interval, 0, Channel::Failing);
@@ -216,8 +217,8 @@ fn sees_again(seen: &Seen, region: usize, verdict: &mut Verdict, interval: i64) 
     good(verdict, witnesses, interval);
 }
 
-fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {
-    let units = units(seen, region, now);
+fn fault(seen: &Seen, looks: &[Vec<Look>], region: usize, now: i64) -> Option<Fault> {
+    let units = units(looks, region);
     let bad: Vec<&Unit> = units.iter().filter(|unit| unit.strength.is_some()).collect();
     if bad.is_empty() {
         return None;
@@ -230,38 +231,47 @@ fn fault(seen: &Seen, region: usize, now: i64) -> Option<Fault> {
         .or_else(|| goes_on(seen, region, &units, now))
 }
 
+/// How a unit looks from a region.
+struct Look {
+    control: bool,
+    /// Whether it is looked at from there.
+    fresh: bool,
+    strength: Option<Strength>,
+    /// Whether it was bad there until lately.
+    lately: bool,
+}
+
+/// Every unit from every region; nothing where nothing is suspicious, as it is most of the time.
+fn looks(seen: &Seen, now: i64) -> Vec<Vec<Look>> {
+    let from = |unit: &absorb::Unit, region: usize| {
+        let part = unit.parts.get(region).copied().flatten().map(|part| &seen.parts[part]);
+        let is_fresh = |part: &Part| part.cells.iter().any(|cell| seen.fresh(&seen.cells[*cell], now).is_some());
+        Look {
+            control: unit.control,
+            fresh: part.is_some_and(is_fresh),
+            strength: part.and_then(|part| part.suspicion(Channel::Failing, now)),
+            lately: part.is_some_and(|part| part.rang_since(Channel::Failing, now - 6 * part.interval)),
+        }
+    };
+    let units = seen.units.iter().filter(|_| !seen.stirred.is_empty());
+    units.map(|unit| (0..seen.regions.len()).map(|region| from(unit, region)).collect()).collect()
+}
+
 /// The units that are looked at from a region, and which of them are bad there.
-fn units(seen: &Seen, region: usize, now: i64) -> Vec<Unit> {
-    let suspicion =
-        |unit: &absorb::Unit, region: usize| seen.parts[(*unit.parts.get(region)?)?].suspicion(Channel::Failing, now);
-    // Most of the time there is nothing to see.
-    if seen.stirred.is_empty() || !seen.units.iter().any(|unit| suspicion(unit, region).is_some()) {
+fn units(looks: &[Vec<Look>], region: usize) -> Vec<Unit> {
+    if looks.iter().all(|unit| unit[region].strength.is_none()) {
         return vec![];
     }
-    let looked_at = |unit: &absorb::Unit, region: usize| {
-        let part = unit.parts.get(region).copied().flatten();
-        part.is_some_and(|part| seen.parts[part].cells.iter().any(|cell| seen.fresh(&seen.cells[*cell], now).is_some()))
+    let of = |unit: &Vec<Look>| {
+        let here = unit.get(region).filter(|here| here.fresh)?;
+        let others = || unit.iter().enumerate().filter(|(other, look)| *other != region && look.fresh);
+        // What has only just ended elsewhere is no fault of this region because it ends later here.
+        let bad = others().filter(|(_, other)| other.strength.is_some() || other.lately).count();
+        let all = others().count();
+        let local = here.strength.is_some() && all > 0 && bad * 3 <= all;
+        Some(Unit { control: here.control, strength: here.strength, local })
     };
-    let of = |unit: &absorb::Unit| {
-        if !looked_at(unit, region) {
-            return None;
-        }
-        let here = suspicion(unit, region);
-        let mut local = false;
-        if here.is_some() {
-            let others: Vec<usize> =
-                (0..seen.regions.len()).filter(|other| *other != region && looked_at(unit, *other)).collect();
-            // What has only just ended elsewhere is no fault of this region because it ends later here.
-            let lately = |other: usize| {
-                let part = unit.parts.get(other).copied().flatten().map(|part| &seen.parts[part]);
-                part.is_some_and(|part| part.rang_since(Channel::Failing, now - 6 * part.interval))
-            };
-            let bad = others.iter().filter(|other| suspicion(unit, **other).is_some() || lately(**other)).count();
-            local = !others.is_empty() && bad * 3 <= others.len();
-        }
-        Some(Unit { control: unit.control, strength: here, local })
-    };
-    seen.units.iter().filter_map(of).collect()
+    looks.iter().filter_map(of).collect()
 }
 
 /// The evidence of the second strongest: what two of them have in common.

@@ -1,10 +1,7 @@
 //! Which ways of real clients fail, as the probes that look at them last saw it, so that a verdict can say what people
 //! notice. Pure.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     attribution::World,
@@ -20,7 +17,7 @@ type Regions = BTreeMap<Box<str>, (Timestamp, Way)>;
 #[derive(Default)]
 pub struct Noticing {
     /// By probe: which clients it stands for, and what it saw.
-    probes: HashMap<Arc<str>, (Clients, Regions)>,
+    probes: BTreeMap<Arc<str>, (Clients, Regions)>,
 }
 
 impl Noticing {

@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
-
 use super::ClockOff;
 use crate::{
     incident::Incidents,
@@ -20,14 +18,14 @@ use crate::{
 const MISSED_AFTER: Duration = Duration::from_mins(1);
 /// A region that has sent nothing for so long is not expected to any more.
 const EXPECTED_FOR: Duration = Duration::from_hours(24);
-/// An observation older than this tells that its region was there then, not that it is there now.
-const FRESH: TimeDelta = TimeDelta::minutes(10);
+/// An observation older than this tells that its region was there then, not that it is there now; in milliseconds.
+const FRESH: i64 = 10 * 60_000;
 /// A store must have failed for so long before it is said.
 const FAILING_FOR: Duration = Duration::from_secs(30);
 /// For how long a store that failed is said to be well again.
 const WELL_FOR: Duration = Duration::from_mins(15);
-/// Less lateness than this is nobody's concern.
-const LATE: Duration = Duration::from_millis(500);
+/// Less lateness than this is nobody's concern, in milliseconds.
+const LATE: i64 = 500;
 /// Lateness is counted in slots of this many seconds …
 const SLOT: i64 = 10;
 /// … and so many of them are looked at …
@@ -57,6 +55,8 @@ struct Heard {
     last: Timestamp,
     /// The shortest of its probes'.
     interval: Duration,
+    /// How long it may send nothing, in milliseconds.
+    missed_after: i64,
     slots: [Slot; SLOTS],
     /// Late looks of all the slots.
     late: u32,
@@ -100,24 +100,27 @@ impl Ourselves {
 
     /// Takes note of an observation of a probe with this interval.
     pub fn absorb(&mut self, interval: Duration, seen: &Sighting<'_>, now: Timestamp) {
-        let at = if now.signed_duration_since(seen.scheduled_at) > FRESH { seen.scheduled_at } else { now };
+        let due = seen.scheduled_at.timestamp_millis();
+        let at = if now.timestamp_millis() - due > FRESH { seen.scheduled_at } else { now };
         let heard = match self.regions.get_mut(seen.region) {
             Some(heard) => heard,
             None => self.regions.entry(seen.region.into()).or_insert(Heard::new(at, interval)),
         };
         heard.last = heard.last.max(at);
-        heard.interval = heard.interval.min(interval);
-        let lateness = seen.started_at.and_then(|started| (started - seen.scheduled_at).to_std().ok());
-        let is_late = lateness.is_some_and(|late| late > LATE && late > interval / 2);
+        if interval < heard.interval {
+            heard.keep_pace(interval);
+        }
+        let lateness = seen.started_at.map(|started| started.timestamp_millis() - due);
+        let is_late = lateness.is_some_and(|late| late > LATE && late > millis(interval) / 2);
         let starved =
             seen.outcome == Outcome::Inconclusive && seen.failure.is_some_and(|(_, kind)| kind == Kind::Starved);
-        heard.count(seen.scheduled_at, starved || is_late);
+        heard.count(due.div_euclid(1_000 * SLOT), starved || is_late);
     }
 
     /// A region is looked at from at another pace than was reckoned with: it is not missed before that.
     pub fn keep_pace(&mut self, region: &Arc<str>, interval: Duration) {
         if let Some(heard) = self.regions.get_mut(region) {
-            heard.interval = interval;
+            heard.keep_pace(interval);
         }
     }
 
@@ -157,13 +160,13 @@ impl Ourselves {
 
     fn is_silent(&self, heard: &Heard, now: Timestamp) -> bool {
         let last = self.deaf.map_or(heard.last, |deaf| deaf.max(heard.last));
-        (now - last).to_std().is_ok_and(|silent| silent > MISSED_AFTER.max(heard.interval * 3))
+        now.timestamp_millis() - last.timestamp_millis() > heard.missed_after
     }
 
     /// Whether nothing is wrong with us, nor about to be.
     #[must_use]
     pub fn is_calm(&self, now: Timestamp) -> bool {
-        let well = |heard: &Heard| heard.late == 0 && !self.is_silent(heard, now);
+        let well = |heard: &Heard| heard.late == 0 && (heard.last >= now || !self.is_silent(heard, now));
         self.clocks.is_empty() && self.no_hub.is_none() && self.store.is_none() && self.regions.values().all(well)
     }
 
@@ -201,11 +204,18 @@ impl Ourselves {
 
 impl Heard {
     fn new(last: Timestamp, interval: Duration) -> Self {
-        Self { last, interval, slots: Default::default(), late: 0 }
+        let mut heard = Self { last, interval, missed_after: 0, slots: Default::default(), late: 0 };
+        heard.keep_pace(interval);
+        heard
     }
 
-    fn count(&mut self, at: Timestamp, late: bool) {
-        let number = at.timestamp().div_euclid(SLOT);
+    fn keep_pace(&mut self, interval: Duration) {
+        self.interval = interval;
+        self.missed_after = millis(MISSED_AFTER.max(interval.saturating_mul(3)));
+    }
+
+    /// Counts a look of the slot of this number.
+    fn count(&mut self, number: i64, late: bool) {
         let Ok(place) = usize::try_from(number.rem_euclid(SLOTS as i64)) else { return };
         let Some(slot) = self.slots.get_mut(place) else { return };
         if slot.number < number {
@@ -229,6 +239,10 @@ impl Heard {
         let since = Timestamp::from_timestamp(first * SLOT, 0)?;
         (slots >= LATE_SLOTS && late * 2 >= looks).then_some((late, looks, since))
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn missing(region: &Arc<str>, heard: &Heard, reporting: usize, now: Timestamp) -> Verdict {

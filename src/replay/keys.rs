@@ -1,7 +1,7 @@
 //! Which key comes next. Whoever writes a trace writes the fields of a line in the same order again and again, so the
 //! keys that came after the present one before are compared first, and only where another comes is it read and looked up.
 
-use super::scan::{NotJson, Scan};
+use super::scan::{NotJson, Prefix, Scan, Value};
 
 /// Keys that are remembered at most, and bytes of each.
 const ROOM: (usize, usize) = (96, 64);
@@ -20,18 +20,92 @@ pub(super) struct Keys<F: 'static> {
 
 #[derive(Debug)]
 struct Known<F> {
-    /// As it is written, from behind what was before it: `,"probe":`.
-    text: Box<str>,
+    /// As it is written, from behind what was before it: `,"probe":`. Nothing for the beginning of an object.
+    text: Prefix,
     field: F,
     /// What came after it the last two times; the beginning is nothing.
     next: [usize; 2],
+    /// The beginning of the object that is its value, where there was one.
+    inside: usize,
+    passed: Passed,
+}
+
+/// Objects that were passed over, as they are written from behind their brace: one that comes again need not be read.
+#[derive(Debug)]
+struct Passed {
+    by_likeness: Vec<Box<str>>,
+    /// Less than nothing where another came most of the time.
+    worth: i8,
+}
+
+impl Passed {
+    /// Texts that are kept, and bytes of each at most.
+    const ROOM: (usize, usize) = (64, 1024);
+
+    fn takes(&mut self, scan: &mut Scan<'_>, like: u8) -> bool {
+        let Some(before) = self.by_likeness.get(usize::from(like) % Self::ROOM.0).filter(|text| !text.is_empty())
+        else {
+            return false;
+        };
+        let same = self.worth >= 0 && scan.takes_text(before);
+        self.worth = if same { (self.worth + 1).min(16) } else { (self.worth - 1).max(-1) };
+        same
+    }
+
+    fn remember(&mut self, text: &str, like: u8) {
+        if self.worth < 0 || text.len() > Self::ROOM.1 {
+            return;
+        }
+        self.by_likeness.resize(Self::ROOM.0, "".into());
+        self.by_likeness[usize::from(like) % Self::ROOM.0] = text.into();
+    }
+}
+
+impl<F> Known<F> {
+    fn new(text: &str, field: F) -> Self {
+        Self {
+            text: Prefix::new(text),
+            field,
+            next: [BEGINNING; 2],
+            inside: ELSEWHERE,
+            passed: Passed { by_likeness: vec![], worth: 8 },
+        }
+    }
 }
 
 impl<F: Copy> Keys<F> {
     /// Keys by their names; all that have another one mean `other`.
     pub(super) fn new(names: &'static [(&'static str, F)], other: F) -> Self {
-        let nothing = || Known { text: "".into(), field: other, next: [BEGINNING; 2] };
-        Self { names, other, known: vec![nothing(), nothing()] }
+        Self { names, other, known: vec![Known::new("", other), Known::new("", other)] }
+    }
+
+    /// Passes over the rest of an object that was just entered, the value of the key at a place, as far as it is none of
+    /// ours. `like` says which lines have the same there, if any have: a certificate is for long that of its probe.
+    pub(super) fn pass_over(&mut self, scan: &mut Scan<'_>, place: usize, like: u8) -> Result<(), NotJson> {
+        let begin = scan.at();
+        if self.known[place].passed.takes(scan, like) {
+            return Ok(());
+        }
+        let mut inside = self.inside(place);
+        if inside == ELSEWHERE {
+            return scan.leave();
+        }
+        while self.next(scan, &mut inside)?.is_some() {
+            if scan.value()? == Value::Object {
+                scan.leave()?;
+            }
+        }
+        self.known[place].passed.remember(scan.since(begin), like);
+        Ok(())
+    }
+
+    /// Before the first key of the object that is the value of the key at a place.
+    fn inside(&mut self, place: usize) -> usize {
+        if self.known[place].inside == ELSEWHERE && place != ELSEWHERE && self.known.len() < ROOM.0 {
+            self.known[place].inside = self.known.len();
+            self.known.push(Known::new("", self.other));
+        }
+        self.known[place].inside
     }
 
     /// The next key of the present object, after the one at `place`; nothing at its end.
@@ -50,17 +124,18 @@ impl<F: Copy> Keys<F> {
     #[cold]
     fn look_up(&mut self, scan: &mut Scan<'_>, place: &mut usize) -> Result<Option<F>, NotJson> {
         let begin = scan.at();
-        let Some(key) = scan.key(*place == BEGINNING)? else { return Ok(None) };
+        let first = *place != ELSEWHERE && self.known[*place].text.as_str().is_empty();
+        let Some(key) = scan.key(first)? else { return Ok(None) };
         let text = scan.since(begin);
         // A key that is written with an escape is none of ours.
         let name = key.plain().unwrap_or_default();
         let field = self.names.iter().find(|(one, _)| *one == name).map_or(self.other, |(_, field)| *field);
-        let found = self.known.iter().position(|known| *known.text == *text);
+        let found = self.known.iter().position(|known| known.text.as_str() == text);
         let found = found.unwrap_or_else(|| {
             if self.known.len() >= ROOM.0 || text.len() > ROOM.1 {
                 return ELSEWHERE;
             }
-            self.known.push(Known { text: text.into(), field, next: [BEGINNING; 2] });
+            self.known.push(Known::new(text, field));
             self.known.len() - 1
         });
         if *place != ELSEWHERE && found != ELSEWHERE {

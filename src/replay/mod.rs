@@ -12,6 +12,7 @@ mod line;
 mod lines;
 mod order;
 mod parse;
+mod peers;
 mod scan;
 mod trace;
 

@@ -7,6 +7,7 @@ use super::{
     fields::{FIELDS, Field, PHASES},
     instant::Instants,
     keys::{BEGINNING, Keys},
+    peers::Peers,
     scan::{NotJson, Raw, Scan, Value},
 };
 use crate::model::{Connection, Kind, Outcome, Phase, Sighting, Timestamp, Varied};
@@ -42,8 +43,15 @@ impl From<NotJson> for NoObservation {
 pub struct Parser {
     keys: Keys<Field>,
     phases: Keys<Field>,
-    instants: Instants,
+    words: Words,
     unescaped: String,
+}
+
+/// What words that come again and again mean.
+#[derive(Debug, Default)]
+struct Words {
+    instants: Instants,
+    peers: Peers,
 }
 
 impl Default for Parser {
@@ -51,7 +59,7 @@ impl Default for Parser {
         Self {
             keys: Keys::new(FIELDS, Field::Other),
             phases: Keys::new(PHASES, Field::Other),
-            instants: Instants::default(),
+            words: Words::default(),
             unescaped: String::new(),
         }
     }
@@ -88,6 +96,16 @@ struct Fields<'a> {
     peer: Option<SocketAddr>,
     http_status: Option<u16>,
     varied: Option<Varied>,
+}
+
+impl Fields<'_> {
+    /// Lines of one probe are likely to have the same in them.
+    fn likeness(&self) -> u8 {
+        match self.probe {
+            Some(Text::Plain(name)) => name.bytes().fold(0, |mixed: u8, byte| mixed.wrapping_mul(31) ^ byte),
+            _ => 0,
+        }
+    }
 }
 
 impl Parser {
@@ -140,7 +158,7 @@ impl Parser {
             match (field, scan.value()?) {
                 (Field::Failure, Value::Object) => self.failure(&mut scan, &mut fields)?,
                 (Field::Phases, Value::Object) => self.phases(&mut scan, &mut fields)?,
-                (_, Value::Object) => scan.leave()?,
+                (_, Value::Object) => self.keys.pass_over(&mut scan, place, fields.likeness())?,
                 (Field::Other, _) => {}
                 (field, Value::Text(raw)) => self.take_text(&mut fields, field, raw)?,
                 (Field::Duration, Value::Number(number)) => fields.duration = seconds(number).unwrap_or_default(),
@@ -179,11 +197,11 @@ impl Parser {
                     fields.connection = if word == "warm" { Connection::Warm } else { Connection::Cold };
                 });
             }
-            Field::Peer => return self.word(raw, |word, _| fields.peer = word.parse().ok()),
+            Field::Peer => return self.word(raw, |word, words| fields.peer = words.peers.read(word)),
             Field::Varied => return self.word(raw, |word, _| fields.varied = Some(varied(word))),
             _ => return Ok(()),
         };
-        self.word(raw, |word, instants| *time = instants.read(word))
+        self.word(raw, |word, words| *time = words.instants.read(word))
     }
 
     fn phases<'a>(&mut self, scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
@@ -226,14 +244,14 @@ impl Parser {
         Ok(Text::Unescaped(begin, self.unescaped.len()))
     }
 
-    fn word(&mut self, raw: Raw<'_>, take: impl FnOnce(&str, &mut Instants)) -> Result<(), NotJson> {
+    fn word(&mut self, raw: Raw<'_>, take: impl FnOnce(&str, &mut Words)) -> Result<(), NotJson> {
         if let Some(text) = raw.plain() {
-            take(text, &mut self.instants);
+            take(text, &mut self.words);
             return Ok(());
         }
         let begin = self.unescaped.len();
         raw.unescape(&mut self.unescaped)?;
-        take(self.unescaped.get(begin..).unwrap_or_default(), &mut self.instants);
+        take(self.unescaped.get(begin..).unwrap_or_default(), &mut self.words);
         self.unescaped.truncate(begin);
         Ok(())
     }
@@ -265,6 +283,9 @@ fn few_digits(number: &str) -> Option<f64> {
 }
 
 fn outcome(word: &str) -> Option<Outcome> {
+    if word == "up" {
+        return Some(Outcome::Up);
+    }
     Outcome::ALL.into_iter().find(|outcome| outcome.word() == word)
 }
 

@@ -10,6 +10,38 @@ pub(super) struct Scan<'a> {
     at: usize,
 }
 
+/// A text that is looked for again and again.
+#[derive(Debug)]
+pub(super) struct Prefix {
+    text: Box<str>,
+    /// Its first sixteen bytes, and which bits of these are its.
+    head: u128,
+    mask: u128,
+}
+
+impl Prefix {
+    pub(super) fn new(text: &str) -> Self {
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
+        for (place, byte) in text.bytes().take(16).enumerate() {
+            (head[place], mask[place]) = (byte, 0xff);
+        }
+        Self { text: text.into(), head: u128::from_le_bytes(head), mask: u128::from_le_bytes(mask) }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    #[inline]
+    fn begins(&self, bytes: &[u8]) -> bool {
+        match bytes.first_chunk::<16>() {
+            Some(chunk) if (u128::from_le_bytes(*chunk) ^ self.head) & self.mask != 0 => false,
+            Some(_) if self.text.len() <= 16 => true,
+            _ => bytes.starts_with(self.text.as_bytes()),
+        }
+    }
+}
+
 /// The line is not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotJson;
@@ -51,7 +83,14 @@ impl<'a> Scan<'a> {
 
     /// Takes a text where it comes next, as it is written.
     #[inline]
-    pub(super) fn takes(&mut self, text: &str) -> bool {
+    pub(super) fn takes(&mut self, text: &Prefix) -> bool {
+        let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| text.begins(rest));
+        self.at += if comes { text.text.len() } else { 0 };
+        comes
+    }
+
+    /// The same with a text that is long.
+    pub(super) fn takes_text(&mut self, text: &str) -> bool {
         let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(text.as_bytes()));
         self.at += if comes { text.len() } else { 0 };
         comes
@@ -166,8 +205,7 @@ impl<'a> Scan<'a> {
     /// A number or a literal.
     fn word(&mut self) -> &'a str {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-        let length = rest.bytes().position(|byte| !is_part(&byte)).unwrap_or(rest.len());
+        let length = rest.bytes().position(|byte| !IS_OF_A_WORD[usize::from(byte)]).unwrap_or(rest.len());
         self.at += length;
         rest.get(..length).unwrap_or_default()
     }
@@ -195,6 +233,17 @@ impl<'a> Scan<'a> {
         Ok(Raw { text, escaped })
     }
 }
+
+/// Which bytes numbers and literals are made of.
+static IS_OF_A_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        byte += 1;
+    }
+    table
+};
 
 /// Where the first quote, backslash or control character is, eight bytes at a time.
 #[inline]
