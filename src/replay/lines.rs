@@ -69,6 +69,11 @@ impl<R: Read> Lines<R> {
         }
     }
 
+    /// Whether a whole line is at hand without another look at the source.
+    pub(super) fn has_another(&self) -> bool {
+        self.block.get(self.begin..self.end).is_some_and(|waiting| memchr::memchr(b'\n', waiting).is_some())
+    }
+
     fn line(&self, begin: usize, end: usize, too_long: bool) -> Line<'_> {
         match self.block.get(begin..end) {
             Some(line) if !too_long && line.len() <= LONGEST => Line::Whole(line),

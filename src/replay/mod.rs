@@ -1,10 +1,12 @@
 //! Stored observations once more: through the same judging, the same incidents and the same policy as live, on the
-//! clock of the trace. Pure and synchronous; must not know where bytes come from or how lines are shown.
+//! clock of the trace. Pure and synchronous, but for the thread that reads ahead (`ahead`); must not know where bytes come
+//! from or how lines are shown.
 //!
 //! The clock is that of a hub: an observation is known when it was received, or, where a file does not say, when it was
 //! due. It never goes back. What became known is judged at the next whole second, as a hub would that judges every
 //! second; while nothing comes it is judged now and then as well, because silence is evidence too.
 
+mod ahead;
 mod fields;
 mod instant;
 mod keys;

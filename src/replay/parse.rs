@@ -65,25 +65,34 @@ impl Default for Parser {
     }
 }
 
-/// A text of the line, or where it is among the unescaped ones.
-#[derive(Clone, Copy)]
-enum Text<'a> {
-    Plain(&'a str),
-    Unescaped(usize, usize),
+/// A text by its place: in the line, or among those that were unescaped.
+#[derive(Debug, Clone, Copy)]
+enum Text {
+    Plain(u32, u32),
+    Unescaped(u32, u32),
 }
 
-/// The fields of a line as they come.
-#[derive(Default)]
-struct Fields<'a> {
-    probe: Option<Text<'a>>,
-    party: Option<Text<'a>>,
-    product: Option<Text<'a>>,
-    region: Option<Text<'a>>,
-    node: Option<Text<'a>>,
-    build: Option<Text<'a>>,
-    config: Option<Text<'a>>,
-    credential: Option<Text<'a>>,
-    detail: Option<Text<'a>>,
+impl Text {
+    fn of<'a>(self, line: &'a str, unescaped: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Plain(begin, end) => line.get(begin as usize..end as usize),
+            Self::Unescaped(begin, end) => unescaped.get(begin as usize..end as usize),
+        }
+    }
+}
+
+/// The fields of a line as they came, texts by their places: what is needed to make a [`Parsed`] of the line.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    probe: Option<Text>,
+    party: Option<Text>,
+    product: Option<Text>,
+    region: Option<Text>,
+    node: Option<Text>,
+    build: Option<Text>,
+    config: Option<Text>,
+    credential: Option<Text>,
+    detail: Option<Text>,
     connection: Connection,
     scheduled_at: Option<Timestamp>,
     started_at: Option<Timestamp>,
@@ -98,13 +107,41 @@ struct Fields<'a> {
     varied: Option<Varied>,
 }
 
-impl Fields<'_> {
+impl Fields {
+    /// What a line says, of which these are the fields.
+    pub(super) fn parsed<'a>(&self, line: &'a str, unescaped: &'a str) -> Result<Parsed<'a>, NoObservation> {
+        let text = |text: Option<Text>| text?.of(line, unescaped);
+        let needed = |given: Option<Text>, name| text(given).ok_or(NoObservation::Lacking(name));
+        let outcome = self.outcome.ok_or(NoObservation::Lacking("outcome"))?;
+        let sighting = Sighting {
+            probe: needed(self.probe, "probe")?,
+            party: needed(self.party, "party")?,
+            product: text(self.product),
+            region: needed(self.region, "region")?,
+            node: text(self.node).unwrap_or_default(),
+            connection: self.connection,
+            scheduled_at: self.scheduled_at.ok_or(NoObservation::Lacking("scheduled_at"))?,
+            started_at: self.started_at,
+            outcome: outcome.unwrap_or(Outcome::Inconclusive),
+            failure: self.failure,
+            detail: text(self.detail).unwrap_or_default(),
+            duration: self.duration,
+            resolve: self.resolve,
+            connect: self.connect,
+            peer: self.peer,
+            http_status: self.http_status,
+            build: text(self.build).unwrap_or_default(),
+            config: text(self.config).unwrap_or_default(),
+            credential: text(self.credential),
+            varied: self.varied,
+        };
+        Ok(Parsed { sighting, received_at: self.received_at, foreign_outcome: outcome.is_none() })
+    }
+
     /// Lines of one probe are likely to have the same in them.
-    fn likeness(&self) -> u8 {
-        match self.probe {
-            Some(Text::Plain(name)) => name.bytes().fold(0, |mixed: u8, byte| mixed.wrapping_mul(31) ^ byte),
-            _ => 0,
-        }
+    fn likeness(&self, line: &str) -> u8 {
+        let name = self.probe.and_then(|name| name.of(line, "")).unwrap_or_default();
+        name.bytes().fold(0, |mixed: u8, byte| mixed.wrapping_mul(31) ^ byte)
     }
 }
 
@@ -116,40 +153,17 @@ impl Parser {
     pub fn parse<'a>(&'a mut self, line: &'a [u8]) -> Result<Parsed<'a>, NoObservation> {
         let line = std::str::from_utf8(line).map_err(|_| NoObservation::NotJson)?;
         self.unescaped.clear();
-        let fields = self.fields(line)?;
-        let unescaped = &self.unescaped;
-        let text = |text: Option<Text<'a>>| match text? {
-            Text::Plain(text) => Some(text),
-            Text::Unescaped(begin, end) => unescaped.get(begin..end),
-        };
-        let needed = |given: Option<Text<'a>>, name| text(given).ok_or(NoObservation::Lacking(name));
-        let outcome = fields.outcome.ok_or(NoObservation::Lacking("outcome"))?;
-        let sighting = Sighting {
-            probe: needed(fields.probe, "probe")?,
-            party: needed(fields.party, "party")?,
-            product: text(fields.product),
-            region: needed(fields.region, "region")?,
-            node: text(fields.node).unwrap_or_default(),
-            connection: fields.connection,
-            scheduled_at: fields.scheduled_at.ok_or(NoObservation::Lacking("scheduled_at"))?,
-            started_at: fields.started_at,
-            outcome: outcome.unwrap_or(Outcome::Inconclusive),
-            failure: fields.failure,
-            detail: text(fields.detail).unwrap_or_default(),
-            duration: fields.duration,
-            resolve: fields.resolve,
-            connect: fields.connect,
-            peer: fields.peer,
-            http_status: fields.http_status,
-            build: text(fields.build).unwrap_or_default(),
-            config: text(fields.config).unwrap_or_default(),
-            credential: text(fields.credential),
-            varied: fields.varied,
-        };
-        Ok(Parsed { sighting, received_at: fields.received_at, foreign_outcome: outcome.is_none() })
+        self.fields(line)?.parsed(line, &self.unescaped)
     }
 
-    fn fields<'a>(&mut self, line: &'a str) -> Result<Fields<'a>, NotJson> {
+    /// What had to be unescaped of the lines since this was last asked for; `room` is used from now on.
+    pub(super) fn unescaped(&mut self, mut room: String) -> String {
+        room.clear();
+        std::mem::replace(&mut self.unescaped, room)
+    }
+
+    /// Reads one line, but for its texts.
+    pub(super) fn fields(&mut self, line: &str) -> Result<Fields, NotJson> {
         let mut fields = Fields::default();
         let mut scan = Scan::new(line);
         scan.open()?;
@@ -158,7 +172,7 @@ impl Parser {
             match (field, scan.value()?) {
                 (Field::Failure, Value::Object) => self.failure(&mut scan, &mut fields)?,
                 (Field::Phases, Value::Object) => self.phases(&mut scan, &mut fields)?,
-                (_, Value::Object) => self.keys.pass_over(&mut scan, place, fields.likeness())?,
+                (_, Value::Object) => self.keys.pass_over(&mut scan, place, fields.likeness(line))?,
                 (Field::Other, _) => {}
                 (field, Value::Text(raw)) => self.take_text(&mut fields, field, raw)?,
                 (Field::Duration, Value::Number(number)) => fields.duration = seconds(number).unwrap_or_default(),
@@ -169,8 +183,7 @@ impl Parser {
         scan.end()?;
         Ok(fields)
     }
-
-    fn take_text<'a>(&mut self, fields: &mut Fields<'a>, field: Field, raw: Raw<'a>) -> Result<(), NotJson> {
+    fn take_text(&mut self, fields: &mut Fields, field: Field, raw: Raw<'_>) -> Result<(), NotJson> {
         let text = match field {
             Field::Probe => &mut fields.probe,
             Field::Party => &mut fields.party,
@@ -186,7 +199,7 @@ impl Parser {
         Ok(())
     }
 
-    fn take_word<'a>(&mut self, fields: &mut Fields<'a>, field: Field, raw: Raw<'a>) -> Result<(), NotJson> {
+    fn take_word(&mut self, fields: &mut Fields, field: Field, raw: Raw<'_>) -> Result<(), NotJson> {
         let time = match field {
             Field::ScheduledAt => &mut fields.scheduled_at,
             Field::StartedAt => &mut fields.started_at,
@@ -204,7 +217,7 @@ impl Parser {
         self.word(raw, |word, words| *time = words.instants.read(word))
     }
 
-    fn phases<'a>(&mut self, scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
+    fn phases(&mut self, scan: &mut Scan<'_>, fields: &mut Fields) -> Result<(), NotJson> {
         let mut place = BEGINNING;
         while let Some(field) = self.phases.next(scan, &mut place)? {
             match (field, scan.value()?) {
@@ -217,7 +230,7 @@ impl Parser {
         Ok(())
     }
 
-    fn failure<'a>(&mut self, scan: &mut Scan<'a>, fields: &mut Fields<'a>) -> Result<(), NotJson> {
+    fn failure(&mut self, scan: &mut Scan<'_>, fields: &mut Fields) -> Result<(), NotJson> {
         let (mut phase, mut kind, mut first) = (None, None, true);
         while let Some(key) = scan.key(first)? {
             first = false;
@@ -235,13 +248,15 @@ impl Parser {
         Ok(())
     }
 
-    fn text<'a>(&mut self, raw: Raw<'a>) -> Result<Text<'a>, NotJson> {
+    fn text(&mut self, raw: Raw<'_>) -> Result<Text, NotJson> {
         if let Some(text) = raw.plain() {
-            return Ok(Text::Plain(text));
+            let (begin, end) = place(raw.begin, raw.begin + text.len());
+            return Ok(Text::Plain(begin, end));
         }
         let begin = self.unescaped.len();
         raw.unescape(&mut self.unescaped)?;
-        Ok(Text::Unescaped(begin, self.unescaped.len()))
+        let (begin, end) = place(begin, self.unescaped.len());
+        Ok(Text::Unescaped(begin, end))
     }
 
     fn word(&mut self, raw: Raw<'_>, take: impl FnOnce(&str, &mut Words)) -> Result<(), NotJson> {
@@ -255,6 +270,11 @@ impl Parser {
         self.unescaped.truncate(begin);
         Ok(())
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "lines are shorter by far")]
+const fn place(begin: usize, end: usize) -> (u32, u32) {
+    (begin as u32, end as u32)
 }
 
 fn seconds(number: &str) -> Option<f64> {

@@ -51,6 +51,8 @@ pub(super) struct NotJson;
 pub(super) struct Raw<'a> {
     /// Between the quotes.
     pub(super) text: &'a str,
+    /// Where in the line that begins.
+    pub(super) begin: usize,
     /// Whether there is a backslash in it.
     pub(super) escaped: bool,
 }
@@ -230,7 +232,7 @@ impl<'a> Scan<'a> {
         }
         self.at = begin + length + 1;
         let text = self.text.get(begin..begin + length).ok_or(NotJson)?;
-        Ok(Raw { text, escaped })
+        Ok(Raw { text, begin, escaped })
     }
 }
 

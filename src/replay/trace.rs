@@ -1,12 +1,17 @@
 //! A trace: lines to observations in the order in which they came to be known, and a count of all that is odd. One bad
 //! line never costs a good one.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::mpsc::{channel, sync_channel},
+    thread,
+};
 
 use super::{
-    lines::{Line, Lines},
+    ahead::{self, Batch},
     order::{Held, Order, Turn},
-    parse::{NoObservation, Parsed, Parser},
+    parse::{Parsed, Parser},
 };
 use crate::{
     attribution::Absorbed,
@@ -15,6 +20,8 @@ use crate::{
 
 /// Lines between two looks of whoever watches.
 const WATCHED_EVERY: u64 = 1 << 14;
+/// Batches of lines that are read ahead.
+const AHEAD: usize = 4;
 
 /// Something about a trace that is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,31 +112,36 @@ pub trait Taker {
     fn watch(&mut self, _tally: &Tally) {}
 }
 
-/// Reads a trace to its end.
+/// Reads a trace to its end, in a thread of its own; what it says is taken in this one.
 ///
 /// # Errors
 /// When the source cannot be read.
-pub fn read(source: impl io::Read, taker: &mut impl Taker) -> io::Result<Tally> {
-    let mut lines = Lines::new(source);
-    let mut parser = Parser::default();
+pub fn read(source: impl io::Read + Send, taker: &mut impl Taker) -> io::Result<Tally> {
     let mut way = Way { order: Order::default(), waiting: Parser::default(), tally: Tally::default(), taker };
-    let mut number = 0_u64;
-    while let Some(line) = lines.next()? {
-        number += 1;
-        match line {
-            Line::TooLong => way.tally.note(Odd::TooLong, number),
-            Line::Whole(line) => {
-                let line = if number == 1 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line };
-                way.line(&mut parser, line, number);
+    let (filled, batches) = sync_channel(AHEAD);
+    let (emptied, empties) = channel();
+    thread::scope(|scope| {
+        thread::Builder::new().spawn_scoped(scope, move || ahead::read(source, &filled, &empties))?;
+        let mut watched = 0;
+        for batch in batches {
+            let batch: Batch = batch?;
+            for (number, line) in batch.lines() {
+                match line {
+                    Ok((line, parsed)) => way.line(line, &parsed, number),
+                    Err(odd) => way.tally.note(odd, number),
+                }
             }
+            way.tally.bytes = batch.read;
+            if batch.number >= watched + WATCHED_EVERY {
+                watched = batch.number;
+                way.taker.watch(&way.tally);
+            }
+            // At the end nobody fills it again.
+            let _ = emptied.send(batch);
         }
-        if number.is_multiple_of(WATCHED_EVERY) {
-            way.tally.bytes = lines.read();
-            way.taker.watch(&way.tally);
-        }
-    }
+        Ok::<(), io::Error>(())
+    })?;
     way.end();
-    way.tally.bytes = lines.read();
     way.taker.watch(&way.tally);
     Ok(way.tally)
 }
@@ -144,22 +156,16 @@ struct Way<'a, T> {
 }
 
 impl<T: Taker> Way<'_, T> {
-    fn line(&mut self, parser: &mut Parser, line: &[u8], number: u64) {
-        let parsed = match parser.parse(line) {
-            Ok(parsed) => parsed,
-            Err(_) if line.trim_ascii().is_empty() => return,
-            Err(NoObservation::NotJson) => return self.tally.note(Odd::NotJson, number),
-            Err(NoObservation::Lacking(field)) => return self.tally.note(Odd::Lacking(field), number),
-        };
+    fn line(&mut self, line: &str, parsed: &Parsed<'_>, number: u64) {
         match self.order.turn(parsed.sighting.scheduled_at, parsed.received_at) {
             Turn::Now(known_at) => {
                 while let Some(held) = self.order.ready(known_at) {
                     self.held(&held);
                 }
-                self.one(&parsed, known_at, number);
+                self.one(parsed, known_at, number);
             }
             Turn::Later { known_at, at } => {
-                if let Some(held) = self.order.hold(known_at, at, number, line) {
+                if let Some(held) = self.order.hold(known_at, at, number, line.as_bytes()) {
                     self.held(&held);
                 }
             }

@@ -143,3 +143,68 @@ fn the_corpus_is_read_to_its_end() {
     }
     assert!(known > 100, "{known}");
 }
+
+/// Gives a line, and the next only when somebody has taken that.
+struct Live {
+    taken: std::sync::mpsc::Receiver<()>,
+    lines: std::vec::IntoIter<String>,
+    waits: bool,
+}
+
+impl io::Read for Live {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.waits {
+            self.taken.recv_timeout(std::time::Duration::from_secs(20)).map_err(io::Error::other)?;
+        }
+        let Some(line) = self.lines.next() else { return Ok(0) };
+        into[..line.len()].copy_from_slice(line.as_bytes());
+        // The first few lines wait for each other: what is there at the beginning has no order yet.
+        self.waits = self.lines.len() < 12;
+        Ok(line.len())
+    }
+}
+
+struct Telling(std::sync::mpsc::Sender<()>, u32);
+
+impl Taker for Telling {
+    fn take(&mut self, _: &Sighting<'_>, _: Timestamp) -> Option<Absorbed> {
+        self.1 += 1;
+        let _ = self.0.send(());
+        Some(Absorbed::Taken)
+    }
+}
+
+fn live(count: usize) -> (Live, Telling) {
+    let (tell, taken) = std::sync::mpsc::channel();
+    let lines: Vec<String> = (0..count)
+        .map(|second| {
+            let at = format!("2026-11-22T10:00:{second:02}Z");
+            format!(r#"{{"probe":"p","party":"f","region":"r","outcome":"up","scheduled_at":"{at}"}}"#) + "\n"
+        })
+        .collect();
+    (Live { taken, lines: lines.into_iter(), waits: false }, Telling(tell, 0))
+}
+
+#[test]
+fn what_comes_slowly_is_taken_as_it_comes() {
+    let (source, mut telling) = live(40);
+    assert_eq!(read(source, &mut telling).unwrap().observations, 40);
+    assert_eq!(telling.1, 40);
+}
+
+#[test]
+fn a_source_that_breaks_is_an_error_with_its_reason() {
+    struct Broken(bool);
+    impl io::Read for Broken {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let line = b"{}\n";
+            if std::mem::replace(&mut self.0, true) {
+                return Err(io::Error::other("the disk is gone"));
+            }
+            into[..line.len()].copy_from_slice(line);
+            Ok(line.len())
+        }
+    }
+    let (_, mut telling) = live(0);
+    assert_eq!(read(Broken(false), &mut telling).unwrap_err().to_string(), "the disk is gone");
+}

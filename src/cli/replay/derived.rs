@@ -13,7 +13,7 @@ use crate::{cli::Stopped, model::Timestamp, replay::Parser};
 const HEAD: u64 = 8 << 20;
 
 /// The configuration, and the trace from its beginning again.
-pub(super) fn configuration(mut source: Box<dyn Read>) -> Result<(Box<dyn Read>, String), Stopped> {
+pub(super) fn configuration(mut source: Box<dyn Read + Send>) -> Result<(Box<dyn Read + Send>, String), Stopped> {
     let mut head = Vec::new();
     let read = source.by_ref().take(HEAD).read_to_end(&mut head);
     read.map_err(|error| Stopped::Unknown(format!("cannot read the trace: {error}")))?;

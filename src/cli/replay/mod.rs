@@ -129,10 +129,10 @@ fn grouped(count: u64) -> String {
 }
 
 /// The lines, and how many bytes of a file there are.
-fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Stopped> {
+fn open(path: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Stopped> {
     let cannot = |error: io::Error| Stopped::Usage(format!("cannot read {}: {error}", path.display()));
-    let (mut source, size): (Box<dyn Read>, _) = if path == Path::new("-") {
-        (Box::new(io::stdin().lock()), None)
+    let (mut source, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
+        (Box::new(io::stdin()), None)
     } else {
         let file = File::open(path).map_err(cannot)?;
         let size = file.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
@@ -154,7 +154,7 @@ struct Plans {
     there: Option<Arc<Plan>>,
 }
 
-fn plans(common: &Common, args: &Args, source: Box<dyn Read>) -> Result<(Box<dyn Read>, Plans), Stopped> {
+fn plans(common: &Common, args: &Args, source: Box<dyn Read + Send>) -> Result<(Box<dyn Read + Send>, Plans), Stopped> {
     let net = Net::system(Vec::new()).map_err(Stopped::Unknown)?;
     let shown = |mistakes: Mistakes| {
         Stopped::Configuration(if common.color.on(&io::stderr()) { mistakes.in_colour() } else { mistakes.to_string() })
