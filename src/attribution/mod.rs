@@ -32,4 +32,5 @@ mod world;
 pub use absorb::Absorbed;
 pub use confirmed::{Confirmed, in_words};
 pub use judge::Judge;
+pub(crate) use names::begins_with;
 pub use world::{World, WorldParty, WorldProbe};

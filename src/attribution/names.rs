@@ -36,7 +36,7 @@ impl Names {
         #[expect(clippy::cast_possible_truncation, reason = "only some bits are wanted")]
         let place = mixed.finish() as usize % RECENT;
         let recent = self.recent[place];
-        if self.name(recent) == name {
+        if is_same(self.name(recent), name) {
             return recent;
         }
         let number = self.look_up(name);
@@ -46,7 +46,7 @@ impl Names {
 
     /// The same, where it is most likely this one.
     pub(super) fn number_like(&mut self, name: &str, likely: u32) -> u32 {
-        if self.name(likely) == name { likely } else { self.number(name) }
+        if is_same(self.name(likely), name) { likely } else { self.number(name) }
     }
 
     pub(super) fn name(&self, number: u32) -> &str {
@@ -67,6 +67,25 @@ impl Names {
         self.numbers.insert(name, number);
         number
     }
+}
+
+fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && begins_with(one.as_bytes(), other.as_bytes())
+}
+
+/// Whether bytes begin with others, sixteen at a time: not every C library that we are linked with compares more than one.
+pub(crate) fn begins_with(bytes: &[u8], with: &[u8]) -> bool {
+    let Some(mut bytes) = bytes.get(..with.len()) else { return false };
+    let mut with = with;
+    while let (Some((one, rest)), Some((other, behind))) =
+        (bytes.split_first_chunk::<16>(), with.split_first_chunk::<16>())
+    {
+        if u128::from_le_bytes(*one) != u128::from_le_bytes(*other) {
+            return false;
+        }
+        (bytes, with) = (rest, behind);
+    }
+    bytes.iter().eq(with)
 }
 
 /// A hash of few instructions.
@@ -117,6 +136,20 @@ impl Hasher for Mixed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_byte_of_a_beginning_counts() {
+        let text: Vec<u8> = (0..50).collect();
+        for length in 0..50 {
+            assert!(begins_with(&text, &text[..length]));
+            for wrong in 0..length {
+                let mut other = text[..length].to_vec();
+                other[wrong] ^= 1;
+                assert!(!begins_with(&text, &other), "{wrong} of {length}");
+            }
+        }
+        assert!(!begins_with(&text[..49], &text));
+    }
 
     #[test]
     fn every_name_keeps_its_number_however_many_there_are() {

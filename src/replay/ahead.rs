@@ -12,8 +12,8 @@ use super::{
     trace::Odd,
 };
 
-/// Lines that are handed on at once, at most.
-const LINES: usize = 1024;
+/// Lines that are handed on at once, at most: as many as a core keeps at hand, so that nothing is fetched from afar.
+const LINES: usize = 128;
 
 /// Lines that have been read.
 #[derive(Debug, Default)]

@@ -1,6 +1,8 @@
 //! JSON as far as a line of a trace needs it: values are borrowed or skipped, nothing is built. Takes exactly what
 //! RFC 8259 allows, but looks at numbers and literals that are skipped only as far as to find their end.
 
+use crate::attribution::begins_with;
+
 /// Deeper values are not looked into; no honest line comes near it.
 const DEEPEST: u32 = 64;
 
@@ -37,7 +39,7 @@ impl Prefix {
         match bytes.first_chunk::<16>() {
             Some(chunk) if (u128::from_le_bytes(*chunk) ^ self.head) & self.mask != 0 => false,
             Some(_) if self.text.len() <= 16 => true,
-            _ => bytes.starts_with(self.text.as_bytes()),
+            _ => begins_with(bytes, self.text.as_bytes()),
         }
     }
 }
@@ -93,7 +95,7 @@ impl<'a> Scan<'a> {
 
     /// The same with a text that is long.
     pub(super) fn takes_text(&mut self, text: &str) -> bool {
-        let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| rest.starts_with(text.as_bytes()));
+        let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| begins_with(rest, text.as_bytes()));
         self.at += if comes { text.len() } else { 0 };
         comes
     }

@@ -21,7 +21,7 @@ use crate::{
 /// Lines between two looks of whoever watches.
 const WATCHED_EVERY: u64 = 1 << 14;
 /// Batches of lines that are read ahead.
-const AHEAD: usize = 4;
+const AHEAD: usize = 2;
 
 /// Something about a trace that is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
