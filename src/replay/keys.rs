@@ -1,7 +1,10 @@
 //! Which key comes next. Whoever writes a trace writes the fields of a line in the same order again and again, so the
 //! keys that came after the present one before are compared first, and only where another comes is it read and looked up.
 
-use super::scan::{NotJson, Prefix, Scan, Value};
+use super::{
+    prefix::Prefix,
+    scan::{NotJson, Scan, Value},
+};
 
 /// Keys that are remembered at most, and bytes of each.
 const ROOM: (usize, usize) = (96, 64);

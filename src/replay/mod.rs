@@ -12,9 +12,11 @@ mod instant;
 mod keys;
 mod line;
 mod lines;
+mod number;
 mod order;
 mod parse;
 mod peers;
+mod prefix;
 mod scan;
 mod trace;
 

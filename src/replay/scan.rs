@@ -1,6 +1,7 @@
 //! JSON as far as a line of a trace needs it: values are borrowed or skipped, nothing is built. Takes exactly what
 //! RFC 8259 allows, but looks at numbers and literals that are skipped only as far as to find their end.
 
+use super::prefix::Prefix;
 use crate::attribution::begins_with;
 
 /// Deeper values are not looked into; no honest line comes near it.
@@ -10,38 +11,6 @@ const DEEPEST: u32 = 64;
 pub(super) struct Scan<'a> {
     text: &'a str,
     at: usize,
-}
-
-/// A text that is looked for again and again.
-#[derive(Debug)]
-pub(super) struct Prefix {
-    text: Box<str>,
-    /// Its first sixteen bytes, and which bits of these are its.
-    head: u128,
-    mask: u128,
-}
-
-impl Prefix {
-    pub(super) fn new(text: &str) -> Self {
-        let (mut head, mut mask) = ([0; 16], [0; 16]);
-        for (place, byte) in text.bytes().take(16).enumerate() {
-            (head[place], mask[place]) = (byte, 0xff);
-        }
-        Self { text: text.into(), head: u128::from_le_bytes(head), mask: u128::from_le_bytes(mask) }
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    #[inline]
-    fn begins(&self, bytes: &[u8]) -> bool {
-        match bytes.first_chunk::<16>() {
-            Some(chunk) if (u128::from_le_bytes(*chunk) ^ self.head) & self.mask != 0 => false,
-            Some(_) if self.text.len() <= 16 => true,
-            _ => begins_with(bytes, self.text.as_bytes()),
-        }
-    }
 }
 
 /// The line is not JSON.
@@ -89,7 +58,7 @@ impl<'a> Scan<'a> {
     #[inline]
     pub(super) fn takes(&mut self, text: &Prefix) -> bool {
         let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| text.begins(rest));
-        self.at += if comes { text.text.len() } else { 0 };
+        self.at += if comes { text.as_str().len() } else { 0 };
         comes
     }
 
