@@ -95,6 +95,9 @@ pub(super) struct Case {
     pub(super) evidence: Vec<String>,
 }
 
+/// The severity of a fault in which nearly everything fails.
+const FULL: usize = SEVERITIES.len() - 1;
+
 /// Less than so many rounds' worth is no reason to call anything bad.
 const FAINT: f32 = 0.5;
 
@@ -203,13 +206,28 @@ impl Inquiry<'_> {
         let sound: Vec<&Cell> = cells.into_iter().filter(|cell| self.sound[cell.region]).collect();
         let interval = seen.parts[part].interval;
         let counts = |cell: &Cell, at: i64| self.counts(cell, at);
-        let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
+        let mut span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
         let wanted = seen.parts[part].wanted;
         let held = || self.memory.held.iter().filter(|held| held.channel == self.channel);
         let before: Vec<&Label> = held().filter(|held| held.told).map(|held| &held.label).collect();
-        let mut begin = span.onset;
-        let mut rows = self.rows(begin, interval);
+        let mut rows = self.rows(span.onset, interval);
         let mut found = hypotheses::best(&self.question(), &rows, &before, &before)?;
+        // One cell may have failed by chance just before nearly all did: what all of them saw says when it began.
+        let covered: Vec<&Cell> = rows.iter().filter(|row| found.label.covers(row)).map(|row| row.cell).collect();
+        if covered.len() > sound.len()
+            && !before.contains(&&found.label)
+            && let Some(wider) = settle(&covered, counts, span.onset, interval, found.severity, self.channel)
+            && wider.onset > span.onset
+        {
+            let later = self.rows(wider.onset, interval);
+            if let Some(again) = hypotheses::best(&self.question(), &later, &before, &before)
+                && again.label == found.label
+                && again.severity == FULL
+            {
+                (span, rows, found) = (wider, later, again);
+            }
+        }
+        let mut begin = span.onset;
         // What was only suspected may end without anybody hearing of it, and begin anew.
         let goes_on = !before.is_empty();
         // What came after another explanation is not measured by what was before it.
@@ -473,24 +491,7 @@ impl Inquiry<'_> {
             case.evidence.push(format!("{bad} of {all} looks {verb} since then."));
         }
         if self.channel == Channel::Slow {
-            case.evidence.extend(self.slowness(case));
+            case.evidence.extend(self.seen.slowness(&case.subjects, &case.bad_in));
         }
-    }
-
-    /// `It takes 850 ms, usually 210 ms.`
-    fn slowness(&self, case: &Case) -> Option<String> {
-        let cells = self.seen.cells_of[self.party].iter().map(|cell| &self.seen.cells[*cell]).filter(|cell| {
-            case.subjects.contains(&self.seen.index.probes[cell.probe].subject) && case.bad_in.contains(&cell.region)
-        });
-        let mut ratios: Vec<(f32, f32, f32)> = cells
-            .filter_map(|cell| {
-                let now = cell.newest().filter(|newest| newest.slow)?.duration;
-                let usual = cell.pace.usual()?;
-                Some((now / usual, now, usual))
-            })
-            .collect();
-        ratios.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let (_, now, usual) = ratios.get(ratios.len() / 2)?;
-        Some(format!("It takes {:.0} ms, usually {:.0} ms.", now * 1_000.0, usual * 1_000.0))
     }
 }

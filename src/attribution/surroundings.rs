@@ -126,6 +126,22 @@ impl Seen {
         Some(format!("{name} {word}"))
     }
 
+    /// `It takes 850 ms, usually 210 ms.`: of subjects that are slow, from these regions.
+    pub(super) fn slowness(&self, subjects: &[usize], regions: &[usize]) -> Option<String> {
+        let cells = subjects.iter().flat_map(|subject| self.cells_of_subject(*subject));
+        let mut ratios: Vec<(f32, f32, f32)> = cells
+            .filter(|cell| regions.contains(&cell.region))
+            .filter_map(|cell| {
+                let now = cell.newest().filter(|newest| newest.slow)?.duration;
+                let usual = cell.pace.usual()?;
+                Some((now / usual, now, usual))
+            })
+            .collect();
+        ratios.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (_, now, usual) = ratios.get(ratios.len() / 2)?;
+        Some(format!("It takes {:.0} ms, usually {:.0} ms.", now * 1_000.0, usual * 1_000.0))
+    }
+
     pub(super) fn list(&self, regions: &[usize]) -> String {
         self.names(regions).iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
     }
