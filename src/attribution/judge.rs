@@ -192,10 +192,8 @@ impl Judge {
 
     fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {
         let mut verdicts = BTreeMap::new();
-        let cases = {
-            let memory = &mut self.memories[party];
-            explain::cases(&self.world, &self.seen, &self.confirmations, memory, party, sound, now)
-        };
+        let memory = &mut self.memories[party];
+        let cases = explain::cases(&self.world, &self.seen, &self.confirmations, memory, party, sound, now);
         let subjects = self.seen.index.parties[party].subjects.clone();
         for subject in &subjects {
             let verdict = self.of_subject(*subject, &cases, sound, sights, now);

@@ -24,8 +24,8 @@ impl Prefix {
         &self.text
     }
 
-    #[inline]
     /// Whether bytes begin with it.
+    #[inline]
     pub(super) fn begins(&self, bytes: &[u8]) -> bool {
         match bytes.first_chunk::<16>() {
             Some(chunk) if (u128::from_le_bytes(*chunk) ^ self.head) & self.mask != 0 => false,
