@@ -68,6 +68,8 @@ impl View {
     }
 
     pub(super) fn close(&mut self, incident: Incident) {
+        // What was open again is over once more: how it was then is history.
+        self.recent.retain(|one| one.id != incident.id);
         self.recent.push_front(incident);
         self.recent.truncate(RECENT);
     }
@@ -77,20 +79,29 @@ impl View {
 mod tests {
     use super::*;
 
+    fn incident(product: &str, state: &str, told: &[&str], muted: bool) -> Incident {
+        let subject = Subject { party: "a".into(), product: Some(product.into()) };
+        let verdict = Verdict::ok(subject, Timestamp::from_timestamp_nanos(0));
+        serde_json::from_value(serde_json::json!({
+            "id": product, "subject": verdict.subject, "state": state, "cause": "them", "onset": verdict.at,
+            "opened_at": verdict.at, "recovered_at": null, "closed_at": null, "bad_rounds": 3, "good_rounds": 0, "round": 1,
+            "verdict": verdict, "told": told, "muted": muted,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_over_a_second_time_is_shown_as_it_is_now() {
+        let mut view = View::default();
+        view.close(incident("again", "closed", &[], false));
+        view.close(incident("other", "closed", &[], false));
+        view.close(Incident { flaps: 1, ..incident("again", "closed", &[], false) });
+        let shown: Vec<(&str, u32)> = view.recent.iter().map(|one| (&*one.id, one.flaps)).collect();
+        assert_eq!(shown, [("again", 1), ("other", 0)]);
+    }
+
     #[test]
     fn what_nobody_was_told_of_is_still_to_be_told() {
-        let incident = |product: &str, state: &str, told: &[&str], muted: bool| -> Incident {
-            let verdict = Verdict::ok(
-                Subject { party: "a".into(), product: Some(product.into()) },
-                Timestamp::from_timestamp_nanos(0),
-            );
-            serde_json::from_value(serde_json::json!({
-                "id": product, "subject": verdict.subject, "state": state, "cause": "them", "onset": verdict.at,
-                "opened_at": verdict.at, "recovered_at": null, "closed_at": null, "bad_rounds": 3, "good_rounds": 0, "round": 1,
-                "verdict": verdict, "told": told, "muted": muted,
-            }))
-            .unwrap()
-        };
         let incidents = vec![
             incident("told", "open", &["team"], false),
             incident("recovers", "recovering", &["team"], false),
