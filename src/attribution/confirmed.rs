@@ -21,8 +21,8 @@ const SUBJECTS: usize = 10_000;
 const BEFORE: Duration = Duration::from_secs(1);
 
 /// In milliseconds: a confirmation begins within two seconds. It says as much as another round where rounds are not much
-/// longer than that, and nothing of whether it is still so half a minute later.
-const SHORT: i64 = 5_000;
+/// longer than that, and nothing of whether it is still so half a minute later; where they are shorter the round itself comes.
+const SHORT: std::ops::RangeInclusive<i64> = 2_000..=5_000;
 /// So many regions that confirm a failure cannot have lost the way there at the same time.
 const WITNESSES: usize = 2;
 
@@ -143,7 +143,7 @@ impl Confirmations {
     /// Whether what began at an instant stands in for one round more than it has lasted: rounds are short, and asked again
     /// in every way that there is it failed in several regions.
     pub(super) fn stand_for_a_round(&self, subject: &Subject, onset: Timestamp, interval: i64) -> bool {
-        let Some(confirmed) = self.0.get(subject).filter(|_| interval <= SHORT) else { return false };
+        let Some(confirmed) = self.0.get(subject).filter(|_| SHORT.contains(&interval)) else { return false };
         let of_this = || confirmed.iter().filter(|one| one.at > onset - BEFORE && one.says_something());
         let works: BTreeSet<&str> = of_this().filter(|one| one.works()).map(|one| &*one.region).collect();
         let the_same = |one: &&Confirmed| matches!(one.varied, Varied::Again | Varied::Connection) && !one.works();

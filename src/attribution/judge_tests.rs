@@ -128,6 +128,8 @@ fn where_rounds_are_short_what_several_regions_confirm_opens_a_round_sooner() {
     let refused = Confirmed { from: 3, other_way: Outcome::Up };
     assert_eq!(opens_and_ends(5, 8, refused), (vec![12], vec![22]), "it answers otherwise");
     assert_eq!(opens_and_ends(10, 8, by(3)), opens_and_ends(10, 8, nobody), "long rounds must go by");
+    assert_eq!(opens_and_ends(6, 8, by(3)).0, [12]);
+    assert_eq!(opens_and_ends(4, 8, by(3)).0, [11]);
     assert_eq!(opens_and_ends(5, 1, by(3)), (vec![], vec![]), "two rounds it takes");
     assert_eq!(opens_and_ends(5, 2, nobody), (vec![], vec![]));
     assert_eq!(opens_and_ends(5, 2, by(3)), (vec![11], vec![16]), "and it is over at once when it is over");
