@@ -8,6 +8,7 @@ use super::{
     Figures, IncidentReport, PartyReport, ProductReport, Report,
     percentile::Durations,
     span::{Span, seconds, together},
+    stretch::{Stretch, stretches},
 };
 use crate::model::{Cause, Connection, Incident, IncidentState, Outcome, PartyKind, Sighting, Subject, Timestamp};
 
@@ -66,28 +67,32 @@ impl<'a> Account<'a> {
         let mut faults: BTreeMap<Subject, Vec<Fault>> = BTreeMap::new();
         let mut rows = Vec::new();
         for incident in incidents.iter().filter(|incident| incident.state != IncidentState::Suspected) {
-            let ended = incident.closed_at.map(|closed| incident.recovered_at.unwrap_or(closed));
-            let span = (incident.onset, ended.unwrap_or(terms.to));
-            if span.0 >= terms.to || span.1 < terms.from {
-                continue;
+            let stretches = stretches(incident);
+            // What the party said is about the stretch in which it said so, or that came before.
+            let said_in = incident.admitted_at.map(|at| stretches.iter().rposition(|one| one.begin <= at).unwrap_or(0));
+            for (place, Stretch { begin, end, cause }) in stretches.into_iter().enumerate() {
+                let span = (begin, end.unwrap_or(terms.to));
+                if span.0 >= terms.to || span.1 < terms.from {
+                    continue;
+                }
+                faults.entry(incident.subject.clone()).or_default().push((span, cause));
+                if !(terms.wanted)(&incident.subject.party) || incident.subject.as_vantage().is_some() {
+                    continue;
+                }
+                let admitted = incident.admitted_at.filter(|_| said_in == Some(place));
+                rows.push(IncidentReport {
+                    id: incident.id.clone(),
+                    party: incident.subject.party.clone(),
+                    product: incident.subject.product.clone(),
+                    cause,
+                    onset: begin,
+                    ended: end,
+                    lasted: seconds(span.0.max(terms.from), span.1.min(terms.to)),
+                    regions: incident.verdict.regions.clone(),
+                    planned: (terms.planned)(&incident.subject.party, begin),
+                    admission_lag: admitted.map(|admitted| signed_seconds(begin, admitted)),
+                });
             }
-            faults.entry(incident.subject.clone()).or_default().push((span, incident.cause));
-            if !(terms.wanted)(&incident.subject.party) || incident.subject.as_vantage().is_some() {
-                continue;
-            }
-            let lag = incident.admitted_at.map(|admitted| signed_seconds(incident.onset, admitted));
-            rows.push(IncidentReport {
-                id: incident.id.clone(),
-                party: incident.subject.party.clone(),
-                product: incident.subject.product.clone(),
-                cause: incident.cause,
-                onset: incident.onset,
-                ended,
-                lasted: seconds(span.0.max(terms.from), span.1.min(terms.to)),
-                regions: incident.verdict.regions.clone(),
-                planned: (terms.planned)(&incident.subject.party, incident.onset),
-                admission_lag: lag,
-            });
         }
         rows.sort_by_key(|row| row.onset);
         Self { terms, faults, incidents: rows, books: BTreeMap::new(), cells: BTreeMap::new(), observations: 0 }

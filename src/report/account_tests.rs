@@ -76,6 +76,45 @@ fn what_is_provably_theirs_is_told_apart_from_the_rest() {
     assert!((figures.p50.unwrap() / 0.1 - 1.0).abs() < 0.012);
 }
 
+/// A moment of an incident's history.
+fn moment(second: i64, transition: &str, cause: &str) -> crate::model::Moment {
+    serde_json::from_value(serde_json::json!({"at": at(second), "transition": transition, "cause": cause})).unwrap()
+}
+
+#[test]
+fn what_comes_back_for_another_reason_does_not_take_back_what_was_theirs() {
+    let back = |other: &str| {
+        let mut incident = incident("firebase", Some("database"), other, 100, Some(600));
+        incident.history = vec![
+            moment(110, "suspected", "unknown"),
+            moment(130, "opened", "unknown"),
+            moment(150, "updated", "them"),
+            moment(200, "recovering", "them"),
+            moment(250, "closed", "them"),
+            moment(530, "updated", other),
+            moment(600, "recovering", other),
+            moment(650, "closed", other),
+        ];
+        incident.admitted_at = Some(at(160));
+        report(&[incident], &[BOTH[0], BOTH[1], ("eu", 500, 600), ("us", 500, 600)], NEVER)
+    };
+    let rows = |report: &Report| -> Vec<(Cause, f64, Option<f64>)> {
+        report.incidents.iter().map(|row| (row.cause, row.lasted, row.admission_lag)).collect()
+    };
+    let ours = back("probe");
+    assert_eq!(rows(&ours), [(Cause::Them, 100.0, Some(60.0)), (Cause::Probe, 70.0, None)]);
+    let figures = whole(&ours);
+    assert!(close(figures.down_own, 200.0) && close(figures.down_other, 60.0), "{figures:?}");
+    assert!(close(figures.not_judged, 160.0), "{figures:?}");
+    assert_eq!((figures.incidents, figures.total), (1, 100.0));
+    let path = back("path");
+    assert!(close(whole(&path).down_own, 200.0) && close(whole(&path).down_path, 200.0), "{:?}", whole(&path));
+    // For the same reason it is one, from its beginning to its end.
+    let again = back("them");
+    assert_eq!(rows(&again), [(Cause::Them, 500.0, Some(60.0))]);
+    assert!(close(whole(&again).down_own, 400.0));
+}
+
 #[test]
 fn the_path_is_shown_apart_and_our_own_fault_is_left_out() {
     let path = [incident("firebase", Some("database"), "path", 100, Some(200))];

@@ -4,6 +4,7 @@
 mod account;
 mod percentile;
 mod span;
+mod stretch;
 
 use std::sync::Arc;
 
