@@ -237,6 +237,13 @@ impl Incident {
     /// Moments that are kept: more would make every write of it large.
     pub const MOMENTS: usize = 50;
 
+    /// When what goes on of it began, by a verdict of it: one that was over and is back began again.
+    #[must_use]
+    pub fn began(&self, verdict: &Verdict) -> Timestamp {
+        let was_over = self.history.iter().any(|moment| moment.transition == Transition::Closed);
+        verdict.onset.filter(|_| was_over).unwrap_or(self.onset)
+    }
+
     /// Adds to the history. When that is full the oldest but for the beginning goes.
     pub fn remember(&mut self, moment: Moment) {
         if self.history.len() >= Self::MOMENTS {

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::words::flaps;
 use crate::model::{Incident, IncidentState, Subject, Timestamp, Verdict};
 
 /// The answer to whoever asks what is wrong, when nothing is.
@@ -106,7 +107,7 @@ pub fn lasted(incident: &Incident, at: Option<Timestamp>) -> bool {
 #[must_use]
 pub fn began(verdict: &Verdict, incident: Option<&Incident>) -> Option<Timestamp> {
     let known = incident.filter(|one| one.subject == verdict.subject && one.state != IncidentState::Suspected);
-    known.map(|incident| incident.onset).or(verdict.onset)
+    known.map(|incident| incident.began(verdict)).or(verdict.onset)
 }
 
 /// What lies behind the sentence, for what is not simply well: each fact with its name.
@@ -131,6 +132,9 @@ pub fn facts(verdict: &Verdict, incident: Option<&Incident>) -> Vec<(&'static st
         facts.extend(verdict.people_notice.iter().map(|notice| ("clients", notice.clone())));
     }
     if let Some(incident) = incident {
+        if incident.flaps > 0 {
+            facts.push(("again", flaps(incident)));
+        }
         let opened = incident.opened_at.map(|at| format!(", open since {} UTC", at.format("%Y-%m-%d %H:%M:%S")));
         let note = incident.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
         facts.push(("incident", format!("{}{}{note}", incident.id, opened.unwrap_or_default())));

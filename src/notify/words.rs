@@ -5,6 +5,7 @@ pub(super) mod many;
 
 use std::time::Duration;
 
+pub(super) use later::flaps;
 pub use later::{joined, looking, reminding, silenced, turning};
 
 use super::admission;
@@ -26,7 +27,7 @@ pub struct Words {
 #[must_use]
 pub fn opening(world: &World, incident: &Incident) -> Words {
     let verdict = &incident.verdict;
-    let mut headline = vec![answer(world, verdict, incident.onset)];
+    let mut headline = vec![answer(world, verdict, incident.began(verdict))];
     headline.extend(failing(verdict));
     let mut evidence = verdict.evidence.iter().cloned();
     headline.extend(evidence.next());
@@ -38,7 +39,7 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
     let place = if verdict.cause == Cause::Unknown { &mut headline } else { &mut lines };
     place.extend(alternatives(verdict));
     lines.extend(incident.note.as_ref().map(|note| format!("Note: {note}.")));
-    lines.extend((incident.flaps > 0).then(|| format!("It has come back: {}.", later::flaps(incident))));
+    lines.extend((incident.flaps > 0).then(|| format!("It has come back: {}.", flaps(incident))));
     lines.push(format!("Incident {}", incident.id));
     Words { headline: headline.join(" "), lines }
 }

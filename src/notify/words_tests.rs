@@ -1,7 +1,7 @@
 //! The parts that sentences are made of; whole messages are in `tests/scenarios`.
 
 use super::*;
-use crate::model::IncidentState;
+use crate::model::{IncidentState, Transition};
 
 #[test]
 fn spans_are_read_aloud() {
@@ -49,4 +49,36 @@ fn it_began_when_people_were_told_that_it_did() {
     // Whoever asks for an earlier instant may ask about what is over by now.
     assert_eq!(began(IncidentState::Closed), Some(at(12)));
     assert_eq!(began(IncidentState::Suspected), Some(at(17)));
+}
+
+#[test]
+fn what_was_over_and_is_back_began_again() {
+    let at = |second: u32| -> Timestamp { format!("2026-11-22T10:32:{second:02}Z").parse().unwrap() };
+    let verdict: Verdict = serde_json::from_value(serde_json::json!({
+        "subject": {"party": "firebase"}, "at": at(50), "cause": "path", "regions": ["a"], "regions_seen": 2,
+        "confidence": 0.9, "round": 1, "onset": at(40),
+    }))
+    .unwrap();
+    let moment = |second, transition| crate::model::Moment {
+        at: at(second),
+        transition,
+        ..serde_json::from_value(serde_json::json!({"at": at(second), "transition": "opened", "cause": "them"}))
+            .unwrap()
+    };
+    let incident = Incident {
+        state: IncidentState::Open,
+        flaps: 1,
+        history: vec![moment(20, Transition::Closed), moment(50, Transition::Updated)],
+        ..Incident::suspected("1".into(), &verdict, at(12))
+    };
+    let world = World::default();
+    let headline = opening(&world, &incident).headline;
+    assert!(
+        headline.starts_with("It's the path from a: firebase is down from 1 of 2 regions since 10:32:40 UTC."),
+        "{headline}"
+    );
+    assert!(sentence(&world, &verdict, Some(&incident)).starts_with(&headline));
+    let facts = super::super::asked::facts(&verdict, Some(&incident));
+    assert!(facts.contains(&("since", "2026-11-22 10:32:40 UTC, 10 s".to_owned())), "{facts:?}");
+    assert!(facts.contains(&("again", "1 flap in 38 s".to_owned())), "{facts:?}");
 }

@@ -31,7 +31,7 @@ pub fn turning(world: &World, incident: &Incident, news: News, before: Option<Ca
 /// What is said of an incident that has been open for long.
 #[must_use]
 pub fn reminding(world: &World, incident: &Incident, at: Timestamp) -> Words {
-    let lasted = (at - incident.onset).to_std().unwrap_or_default();
+    let lasted = (at - incident.began(&incident.verdict)).to_std().unwrap_or_default();
     let now = opening(world, incident);
     let still = if incident.severity == Severity::Degraded { "Still slow" } else { "Still down" };
     Words { headline: format!("{still} after {}. {}", span(lasted), now.headline), ..now }
@@ -73,7 +73,7 @@ pub fn silenced(silences: &[Silence], incident: &Incident, now: Timestamp) -> Op
 }
 
 /// `5 flaps in 20 min`.
-pub(super) fn flaps(incident: &Incident) -> String {
+pub(in crate::notify) fn flaps(incident: &Incident) -> String {
     let last = incident.history.last().map_or(incident.verdict.at, |moment| moment.at);
     let within = (last - incident.onset).to_std().unwrap_or_default();
     format!("{} in {}", super::flaps_alone(incident.flaps), super::roughly(within))
