@@ -33,6 +33,39 @@ pub struct Wanted {
     pub limit: usize,
 }
 
+/// Where a page of lines ended: the next one begins after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Microseconds since 1970.
+    scheduled_at: i64,
+    id: Uuid,
+}
+
+impl Place {
+    /// Before everything.
+    pub const START: Self = Self { scheduled_at: i64::MIN, id: Uuid::nil() };
+}
+
+impl Wanted {
+    /// What it asks for, as conditions over `$1` and so on, and what is to be bound to them: texts first, then numbers.
+    fn conditions(&self) -> (String, Vec<&str>, Vec<i64>) {
+        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
+        let mut conditions = "true".to_owned();
+        let named = [("probe", &self.probe), ("party", &self.party), ("region", &self.region)];
+        for (column, wish) in named.into_iter().filter_map(|(column, wish)| Some((column, wish.as_deref()?))) {
+            texts.push(wish);
+            let _ = write!(conditions, " and {column} = ${}", texts.len());
+        }
+        for (comparison, wish) in [(">=", self.from), ("<", self.until)] {
+            if let Some(wish) = wish {
+                numbers.push(micros(wish));
+                let _ = write!(conditions, " and scheduled_at {comparison} ${}", texts.len() + numbers.len());
+            }
+        }
+        (conditions, texts, numbers)
+    }
+}
+
 impl Store {
     /// Writes a batch in one transaction and says how many of it were new.
     ///
@@ -140,21 +173,11 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn observations(&self, wanted: &Wanted) -> Result<Vec<Observation>, StoreError> {
-        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
-        let mut select = "select body from observation where true".to_owned();
-        let named = [("probe", &wanted.probe), ("party", &wanted.party), ("region", &wanted.region)];
-        for (column, wish) in named.into_iter().filter_map(|(column, wish)| Some((column, wish.as_deref()?))) {
-            texts.push(wish);
-            let _ = write!(select, " and {column} = ${}", texts.len());
-        }
-        for (comparison, wish) in [(">=", wanted.from), ("<", wanted.until)] {
-            if let Some(wish) = wish {
-                numbers.push(micros(wish));
-                let _ = write!(select, " and scheduled_at {comparison} ${}", texts.len() + numbers.len());
-            }
-        }
+        let (conditions, texts, mut numbers) = wanted.conditions();
         numbers.push(i64::try_from(wanted.limit).unwrap_or(i64::MAX));
-        let _ = write!(select, " order by scheduled_at desc limit ${}", texts.len() + numbers.len());
+        let last = texts.len() + numbers.len();
+        let select =
+            format!("select body from observation where {conditions} order by scheduled_at desc limit ${last}");
         let mut access = self.reading().await?;
         // Only our own words are in the text; what somebody wishes is bound to it.
         let bodies: Result<Vec<String>, _> = on!(access, |connection| {
@@ -162,6 +185,35 @@ impl Store {
             numbers.iter().fold(query, |query, number| query.bind(*number)).fetch_all(connection)
         });
         Ok(parse(&bodies.map_err(|error| StoreError::reading(&error))?))
+    }
+
+    /// The lines of the observations that are wanted, oldest first: as many as the limit says of those after a place, and the
+    /// place to go on from when there may be more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn lines(&self, wanted: &Wanted, after: Place) -> Result<(Vec<u8>, Option<Place>), StoreError> {
+        let (conditions, texts, mut numbers) = wanted.conditions();
+        numbers.extend([i64::try_from(wanted.limit).unwrap_or(i64::MAX), after.scheduled_at]);
+        let last = texts.len() + numbers.len();
+        // Many are due at the same instant, so the instant alone is no place to go on from.
+        let select = format!(
+            "select scheduled_at, id, body from observation where {conditions} and (scheduled_at, id) > (${last}, ${}) \
+             order by scheduled_at, id limit ${}",
+            last + 1,
+            last - 1,
+        );
+        let mut access = self.reading().await?;
+        let rows: Result<Vec<(i64, Uuid, String)>, _> = on!(access, |connection| {
+            let query = texts.iter().fold(sqlx::query_as(AssertSqlSafe(select)), |query, text| query.bind(*text));
+            let query = numbers.iter().fold(query, |query, number| query.bind(*number));
+            query.bind(after.id).fetch_all(connection)
+        });
+        let rows = rows.map_err(|error| StoreError::reading(&error))?;
+        let next = rows.last().filter(|_| rows.len() == wanted.limit);
+        let next = next.map(|&(scheduled_at, id, _)| Place { scheduled_at, id });
+        let lines = rows.iter().flat_map(|(_, _, body)| [body.as_bytes(), b"\n"]).collect::<Vec<_>>().concat();
+        Ok((lines, next))
     }
 }
 

@@ -23,7 +23,7 @@ mod trim;
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use facts::Wanted;
+pub use facts::{Place, Wanted};
 pub use handovers::{HandedOver, HandoverId};
 pub use letters::{Claimed, LetterId, Next, Unsent};
 pub use open::{check, folder_of, is_shared, shown};

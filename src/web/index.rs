@@ -12,7 +12,7 @@ const LIST: &str = "usoryou: is it us, is it them, or is it you?
 /api/v1/incidents              what is open, what was
 /api/v1/reports                availability of each provider; ?from= &to= &party= &format=json|html
 /api/v1/probes                 what is looked at
-/api/v1/observations           what was seen; ?probe= &region= &since= &limit= &format=json|jsonl
+/api/v1/observations           what was seen; ?probe= &region= &since= &limit= &format=json, or =jsonl: all
 /api/v1/openapi.json           all of /api/v1, for programs
 POST /api/v1/observations      where agents hand in what they saw, each with its token
 POST /slack/command            where Slack asks (/usoryou firebase), signed

@@ -56,12 +56,10 @@ fn every_command_of_the_readme_runs() {
     let ours = SocketAddr::from(([127, 0, 0, 1], port));
     running.wait_for("listener", || peers::get(ours, "/healthz").filter(|answer| answer.status == 200));
 
-    // What `replay` is shown with.
-    let seen = running.wait_for("observations", || {
-        let answer = peers::get(ours, "/api/v1/observations?format=jsonl")?;
-        Some(answer.text()).filter(|text| text.contains("api-health") && text.contains("\"control\""))
+    running.wait_for("observations", || {
+        let text = peers::get(ours, "/api/v1/observations?format=jsonl")?.text();
+        Some(()).filter(|()| text.contains("api-health") && text.contains("\"control\""))
     });
-    std::fs::write(folder.path().join("observations.jsonl"), seen).unwrap();
 
     for command in commands() {
         let words: Vec<&str> = command.split(' ').collect();
@@ -81,7 +79,7 @@ fn every_command_of_the_readme_runs() {
                 assert!(fine, "`{command}` ended with {:?}:\n{text}", out.status);
                 assert!(!out.stdout.is_empty(), "`{command}` printed nothing");
             }
-            ["curl", rest @ ..] => ask(&command, rest, ours, site.address),
+            ["curl", rest @ ..] => ask(&command, rest, ours, site.address, folder.path()),
             ["make", target] => {
                 let planned =
                     Command::new("make").args(["-n", target]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
@@ -114,11 +112,15 @@ fn run_ours(folder: &Path, words: &[&str], site: SocketAddr, ours: SocketAddr) -
 }
 
 /// Does what a `curl` command of the README does, without curl.
-fn ask(command: &str, words: &[&str], ours: SocketAddr, site: SocketAddr) {
+fn ask(command: &str, words: &[&str], ours: SocketAddr, site: SocketAddr, folder: &Path) {
     let url = words.last().unwrap().trim_matches('\'');
     let path = url.strip_prefix("localhost:9797").unwrap_or_else(|| panic!("`{command}` asks somebody else"));
     let path = path.replace("https://example.com", &format!("http://{site}/"));
     let method = if words.contains(&"POST") { "POST" } else { "GET" };
     let answer = peers::request(ours, method, &path, &[]).unwrap_or_else(|| panic!("`{command}` got no answer"));
     assert_eq!(answer.status, 200, "`{command}`: {}", answer.text());
+    if let ["-so", file, ..] = words {
+        assert!(!answer.body.is_empty(), "`{command}` got nothing");
+        std::fs::write(folder.join(file), &answer.body).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use usoryou::{
         Cause, Delivered, Doubt, Handover, Heard, Incident, IncidentState, Letter, LetterKind, Observation, Repeat,
         Severity, Silence, Subject, ToldAlone, Verdict,
     },
-    store::{Claimed, Leader, Mark, Next, Position, Store, StoreError, Wanted},
+    store::{Claimed, Leader, Mark, Next, Place, Position, Store, StoreError, Wanted},
 };
 
 use crate::support::{hub::observation, postgres};
@@ -141,10 +141,28 @@ async fn facts_are_kept_once_and_found(store: &Store) {
     };
     let found = store.observations(&wanted).await.unwrap();
     assert_eq!(found.iter().map(|seen| seen.scheduled_at).collect::<Vec<_>>(), [at(19), at(18), at(17), at(16)]);
+    let whole = pages(store, &Wanted { limit: 7, ..Wanted::default() }).await;
+    assert_eq!(whole, all.iter().map(|seen| seen.id).collect::<Vec<_>>(), "three are due at once, seven are a page");
+    let some = pages(store, &Wanted { limit: 2, ..wanted }).await;
+    let expected = all.iter().filter(|seen| &*seen.region == "eu-west" && &*seen.probe == "a");
+    let expected = expected.filter(|seen| (at(10)..at(20)).contains(&seen.scheduled_at)).map(|seen| seen.id);
+    assert_eq!(some, expected.collect::<Vec<_>>());
     let mut foreign = facts[0].clone();
     foreign.id = uuid::Uuid::nil();
     foreign.probe = "foreign".into();
     assert_eq!(store.append(&[foreign.clone(), foreign]).await.unwrap(), 1, "a fact without an id gets one");
+}
+
+/// Whose lines there are, page by page.
+async fn pages(store: &Store, wanted: &Wanted) -> Vec<uuid::Uuid> {
+    let (mut ids, mut next) = (Vec::new(), Some(Place::START));
+    while let Some(place) = next {
+        let (lines, after) = store.lines(wanted, place).await.unwrap();
+        let lines = lines.split_inclusive(|&byte| byte == b'\n');
+        ids.extend(lines.map(|line| serde_json::from_slice::<Observation>(line).unwrap().id));
+        next = after;
+    }
+    ids
 }
 
 async fn incidents_and_letters_are_written_together(store: &Store) {

@@ -1,6 +1,7 @@
 //! The internal listener: health, reload, the API, and clients that behave badly.
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::TcpStream,
     time::{Duration, Instant},
@@ -165,6 +166,16 @@ fn observations_are_filtered_bounded_and_come_as_lines_too() {
     let read: Vec<Observation> = lines.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let due: Vec<_> = read.iter().map(|one| one.scheduled_at.timestamp() % 60).collect();
     assert_eq!(due, [28, 29], "as they happened");
+
+    let many: Vec<_> = (0..6000).map(|nth| observation(&format!("p{nth}"), 40)).collect();
+    site.wait(site.store.append(&many)).unwrap();
+    let all = get(site.address, "/api/v1/observations?format=jsonl").unwrap().text();
+    let read: Vec<Observation> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(read.is_sorted_by_key(|one| one.scheduled_at));
+    let probes: BTreeSet<_> = read.iter().map(|one| &*one.probe).collect();
+    assert_eq!((read.len(), probes.len()), (6030, 6002), "a file has all, each once");
+    let some = get(site.address, "/api/v1/observations?format=jsonl&probe=a").unwrap().text();
+    assert_eq!(some.lines().count(), 10);
 }
 
 #[test]

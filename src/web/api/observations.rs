@@ -5,23 +5,25 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::to_bytes,
+    body::{Body, to_bytes},
     extract::{Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
+use futures_util::{StreamExt as _, stream};
 
 use super::{Instant, Refused};
 use crate::{
     hub::{Contact, NotTaken},
-    store::Wanted,
+    model::Observation,
+    store::{Place, Store, Wanted},
     uplink::{BUILD, CLOCK, CONFIG, NODE, REGION, SENT_AT, SOLO},
     web::Site,
 };
 
-/// Observations of one answer, when nobody says …
+/// Observations of one answer as JSON, when nobody says …
 const LIMIT: usize = 100;
-/// … and at most: some megabytes.
+/// … and of one answer, or one page of it, at most: some megabytes.
 const LARGEST: usize = 5000;
 /// No batch of an agent is larger, packed or not.
 const BATCH: usize = 1 << 20;
@@ -53,23 +55,47 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     let Query(Asked { probe, party, region, since, until, limit, format }) = asked?;
     let (from, until) = (since.map(|Instant(at)| at), until.map(|Instant(at)| at));
-    let limit = limit.unwrap_or(LIMIT).min(LARGEST);
-    let mut seen = site.store()?.observations(&Wanted { probe, party, region, from, until, limit }).await?;
-    match format {
-        Form::Json => Ok(Json(seen).into_response()),
-        Form::Jsonl => {
+    let some = |limit| Wanted { probe, party, region, from, until, limit };
+    let store = site.store()?;
+    let lines = match (format, limit) {
+        (Form::Json, limit) => {
+            let wanted = some(limit.unwrap_or(LIMIT).min(LARGEST));
+            return Ok(Json(store.observations(&wanted).await?).into_response());
+        }
+        (Form::Jsonl, Some(limit)) => {
+            let mut seen = store.observations(&some(limit.min(LARGEST))).await?;
             // In the order of a file: as they happened.
             seen.reverse();
-            let mut lines = Vec::new();
-            for one in &seen {
-                serde_json::to_writer(&mut lines, one).map_err(|error| {
-                    Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write an observation: {error}"))
-                })?;
-                lines.push(b'\n');
-            }
-            Ok(([(header::CONTENT_TYPE, "application/jsonl")], lines).into_response())
+            Body::from(in_lines(&seen)?)
         }
+        // A file that ends where nobody said that it should would be judged as if nothing else had been seen.
+        (Form::Jsonl, None) => all(store.clone(), some(LARGEST)).await?,
+    };
+    Ok(([(header::CONTENT_TYPE, "application/jsonl")], lines).into_response())
+}
+
+fn in_lines(seen: &[Observation]) -> Result<Vec<u8>, Refused> {
+    let mut lines = Vec::new();
+    for one in seen {
+        serde_json::to_writer(&mut lines, one).map_err(|error| {
+            Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("cannot write an observation: {error}"))
+        })?;
+        lines.push(b'\n');
     }
+    Ok(lines)
+}
+
+/// All that is wanted, read a page at a time as it is taken. What goes wrong after the first page breaks the answer off.
+async fn all(store: Store, wanted: Wanted) -> Result<Body, Refused> {
+    let (first, rest) = store.lines(&wanted, Place::START).await?;
+    let rest = stream::try_unfold(rest, move |place| {
+        let (store, wanted) = (store.clone(), wanted.clone());
+        async move {
+            let Some(place) = place else { return Ok(None) };
+            store.lines(&wanted, place).await.map(Some).inspect_err(|error| tracing::warn!("{error}"))
+        }
+    });
+    Ok(Body::from_stream(stream::once(async { Ok(first) }).chain(rest)))
 }
 
 /// Takes a batch of an agent. Who it is comes first: nothing is read for a stranger.
