@@ -297,6 +297,19 @@ fn the_way_from_another_region_is_news_though_the_way_from_one_is_known() {
 }
 
 #[test]
+fn what_is_back_began_when_it_came_back_however_little_of_it_the_judge_still_sees() {
+    let mut verdicts = rounds(Cause::Them, 1..=3);
+    verdicts.extend(rounds(Cause::Ok, 4..=5));
+    verdicts.extend(
+        (8..=100).map(|round| Verdict { onset: Some(at((round - 6).max(8) * 10)), ..verdict(Cause::Path, round) }),
+    );
+    let (incidents, _) = play(&verdicts);
+    let incident = incidents.current().next().unwrap();
+    assert_eq!((incident.onset, incident.flaps), (at(30), 1));
+    assert_eq!(incident.began(&incident.verdict), at(80));
+}
+
+#[test]
 fn one_look_that_fails_while_it_recovers_is_no_relapse() {
     use Transition::{Closed, Opened, Recovering, Suspected, Updated};
     let weighs = |cause, round, weight| Verdict { weight: Some(weight), ..verdict(cause, round) };

@@ -30,6 +30,7 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
 pub(super) fn again(closed: Incident, suspicion: Incident, now: Timestamp) -> Incident {
     Incident {
         state: IncidentState::Open,
+        again: Some(suspicion.onset),
         opened_at: closed.opened_at.or(Some(now)),
         recovered_at: None,
         closed_at: None,

@@ -80,6 +80,9 @@ pub struct Incident {
     pub severity: Severity,
     /// When the first bad observation was due.
     pub onset: Timestamp,
+    /// When it began again, the last time that it was over and came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Timestamp>,
     /// When it opened.
     #[serde(default)]
     pub opened_at: Option<Timestamp>,
@@ -198,6 +201,7 @@ impl Incident {
             cause: verdict.cause,
             severity: verdict.severity(),
             onset,
+            again: None,
             opened_at: None,
             recovered_at: None,
             closed_at: None,
@@ -237,11 +241,15 @@ impl Incident {
     /// Moments that are kept: more would make every write of it large.
     pub const MOMENTS: usize = 50;
 
-    /// When what goes on of it began, by a verdict of it: one that was over and is back began again.
+    /// When what a verdict of it tells of began: one that was over and is back began again.
     #[must_use]
     pub fn began(&self, verdict: &Verdict) -> Timestamp {
-        let was_over = self.history.iter().any(|moment| moment.transition == Transition::Closed);
-        verdict.onset.filter(|_| was_over).unwrap_or(self.onset)
+        match self.again {
+            None => self.onset,
+            Some(again) if again <= verdict.at => again,
+            // A verdict of earlier than that, given again: what has come since is not what it tells of.
+            Some(_) => verdict.onset.unwrap_or(self.onset),
+        }
     }
 
     /// Adds to the history. When that is full the oldest but for the beginning goes.

@@ -59,16 +59,10 @@ fn what_was_over_and_is_back_began_again() {
         "confidence": 0.9, "round": 1, "onset": at(40),
     }))
     .unwrap();
-    let moment = |second, transition| crate::model::Moment {
-        at: at(second),
-        transition,
-        ..serde_json::from_value(serde_json::json!({"at": at(second), "transition": "opened", "cause": "them"}))
-            .unwrap()
-    };
     let incident = Incident {
         state: IncidentState::Open,
         flaps: 1,
-        history: vec![moment(20, Transition::Closed), moment(50, Transition::Updated)],
+        again: Some(at(40)),
         ..Incident::suspected("1".into(), &verdict, at(12))
     };
     let world = World::default();
@@ -81,4 +75,6 @@ fn what_was_over_and_is_back_began_again() {
     let facts = super::super::asked::facts(&verdict, Some(&incident));
     assert!(facts.contains(&("since", "2026-11-22 10:32:40 UTC, 10 s".to_owned())), "{facts:?}");
     assert!(facts.contains(&("again", "1 flap in 38 s".to_owned())), "{facts:?}");
+    let before = Verdict { at: at(30), onset: Some(at(25)), ..verdict };
+    assert_eq!(incident.began(&before), at(25));
 }
