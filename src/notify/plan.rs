@@ -16,6 +16,9 @@ use crate::{
     model::{Cause, Incident, IncidentState, LetterKind, Owed, Timestamp, Transition},
 };
 
+/// How the note of an incident begins that is kept quiet.
+const UNTOLD: &str = "nobody was told";
+
 /// To whom to speak, and about what to be quiet.
 pub struct Audience<'a> {
     /// Names for people.
@@ -148,14 +151,29 @@ impl Desk<'_> {
     fn owe_opening(&mut self, id: &Arc<str>) {
         let Some(incident) = self.known.get(id) else { return };
         if let Some(why) = (self.audience.muted)(incident) {
-            self.amend(id, |incident| {
-                incident.muted = true;
-                incident.owed = None;
-                incident.note = Some(format!("nobody was told: {why}"));
-            });
+            self.keep_quiet(id, &why);
         } else if self.audience.routes.iter().any(|route| route.of(incident)) {
             let since = self.now;
             self.amend(id, |incident| incident.owed = Some(Owed { word: Transition::Opened, since }));
+        }
+    }
+
+    /// A note in place of a word.
+    fn keep_quiet(&mut self, id: &Arc<str>, why: &str) {
+        self.amend(id, |incident| {
+            incident.muted = true;
+            incident.owed = None;
+            let what = if incident.told.is_empty() { "" } else { " of this" };
+            incident.note = Some(format!("{UNTOLD}{what}: {why}"));
+        });
+    }
+
+    /// The note of what was kept quiet, when it is told after all.
+    fn no_longer_quiet(incident: &mut Incident) {
+        incident.muted = false;
+        let quiet = incident.note.as_deref().filter(|note| note.starts_with(UNTOLD));
+        if let Some((_, why)) = quiet.and_then(|note| note.split_once(": ")) {
+            incident.note = Some(format!("not told before: {why}"));
         }
     }
 
@@ -163,19 +181,29 @@ impl Desk<'_> {
         let outlasting = |incident: &&Incident| {
             incident.muted && incident.state == IncidentState::Open && (self.audience.muted)(incident).is_none()
         };
-        let ids: Vec<Arc<str>> = self.known.values().filter(outlasting).map(|incident| incident.id.clone()).collect();
-        for id in ids {
-            self.owe_opening(&id);
+        let known = |one: &Incident| (one.id.clone(), !one.told.is_empty(), is_back_unsaid(one));
+        let all: Vec<_> = self.known.values().filter(outlasting).map(known).collect();
+        for (id, is_known, is_back) in all {
+            if is_known {
+                self.turn(&id, if is_back { News::Again } else { News::Cause }, None);
+            } else {
+                self.owe_opening(&id);
+            }
         }
     }
 
     /// An incident that people know of is another than they were told.
     fn turn(&mut self, id: &Arc<str>, news: News, was: Option<Cause>) {
         let Some(incident) = self.known.get(id) else { return };
-        if (self.audience.muted)(incident).is_some() {
+        if let Some(why) = (self.audience.muted)(incident) {
+            // That it keeps coming back is seen by whoever looks.
+            if news != News::Flapping {
+                self.keep_quiet(id, &why);
+            }
             self.say(id, Saying::Looking);
             return;
         }
+        self.amend(id, Self::no_longer_quiet);
         self.say(id, Saying::Turning(news, was));
         // Who hears of such a cause, and did not of the one before.
         let told = incident_routes(self.audience.routes, &self.known, id);
@@ -188,6 +216,12 @@ impl Desk<'_> {
 
     fn end(&mut self, id: &Arc<str>) {
         let Some(incident) = self.known.get(id) else { return };
+        // Who was not told that it is back holds it to be over.
+        if incident.muted && is_back_unsaid(incident) {
+            self.say(id, Saying::Looking);
+            self.amend(id, |incident| incident.muted = false);
+            return;
+        }
         let together = incident.digest.as_ref().map(|digest| digest.channels.clone()).unwrap_or_default();
         let alone: Vec<Arc<str>> = incident.told.iter().filter(|one| !together.contains(one)).cloned().collect();
         for channel in alone {
@@ -222,6 +256,11 @@ impl Desk<'_> {
             self.amend(&id, |incident| incident.told_at = Some(now));
         }
     }
+}
+
+/// Whether it has come back since the last word about it.
+fn is_back_unsaid(incident: &Incident) -> bool {
+    !incident.told.is_empty() && incident.again.is_some_and(|again| incident.told_at < Some(again))
 }
 
 /// Channels that hear of an incident as it is now, and were not told of it before.

@@ -69,10 +69,7 @@ impl Desk<'_> {
             let now = self.now;
             self.amend(&id, |incident| {
                 incident.owed = None;
-                if std::mem::take(&mut incident.muted) {
-                    let note = incident.note.take().unwrap_or_default();
-                    incident.note = Some(note.replacen("nobody was told", "not told before", 1));
-                }
+                Self::no_longer_quiet(incident);
                 incident.told_at = Some(now);
             });
         }

@@ -1,6 +1,6 @@
 //! What is said of an incident that people know of: it is another than was said, it is still there, how it looks now.
 
-use super::{Words, as_object, clock, opening, span, subject_name, was};
+use super::{Words, as_object, clock, closing, opening, span, subject_name, was};
 use crate::{
     attribution::World,
     incident::News,
@@ -56,6 +56,7 @@ pub fn looking(world: &World, incident: &Incident) -> Words {
             let said = format!("Recovering: {name} has been fine since {}.", clock(back, incident.verdict.at));
             now.headline = format!("{said} {}", was(&incident.verdict));
         }
+        IncidentState::Closed if incident.recovered_at.is_some() => now.headline = closing(world, incident).headline,
         IncidentState::Closed => {
             let note = incident.note.as_deref().unwrap_or("over");
             now.headline = format!("{name}: {note}. {}", was(&incident.verdict));
