@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::words::flaps;
-use crate::model::{Incident, IncidentState, Subject, Timestamp, Verdict};
+use crate::model::{Incident, IncidentState, Subject, Timestamp, Transition, Verdict};
 
 /// The answer to whoever asks what is wrong, when nothing is.
 pub const NOTHING_WRONG: &str = "Nothing is known to be wrong.";
@@ -99,7 +99,11 @@ pub fn lasted(incident: &Incident, at: Option<Timestamp>) -> bool {
     }
     match at {
         None => incident.state != IncidentState::Closed,
-        Some(at) => incident.onset <= at && incident.closed_at.is_none_or(|closed| closed > at),
+        Some(at) => {
+            let over = incident.history.iter().rfind(|moment| moment.at <= at);
+            let over = over.is_some_and(|moment| moment.transition == Transition::Closed);
+            incident.onset <= at && !over && incident.closed_at.is_none_or(|closed| closed > at)
+        }
     }
 }
 
@@ -132,7 +136,8 @@ pub fn facts(verdict: &Verdict, incident: Option<&Incident>) -> Vec<(&'static st
         facts.extend(verdict.people_notice.iter().map(|notice| ("clients", notice.clone())));
     }
     if let Some(incident) = incident {
-        if incident.flaps > 0 {
+        // Of an instant that has passed nobody says what came later.
+        if incident.flaps > 0 && incident.history.last().is_none_or(|moment| moment.at <= verdict.at) {
             facts.push(("again", flaps(incident)));
         }
         let opened = incident.opened_at.map(|at| format!(", open since {} UTC", at.format("%Y-%m-%d %H:%M:%S")));
