@@ -18,12 +18,22 @@ pub struct Terms<'a> {
     pub from: Timestamp,
     /// Its end.
     pub to: Timestamp,
-    /// Name and kind of a party.
-    pub who: &'a (dyn Fn(&str) -> (Arc<str>, PartyKind) + Sync),
+    /// Who a party is.
+    pub who: &'a (dyn Fn(&str) -> Who + Sync),
     /// Whether a planned window covers a party at an instant.
     pub planned: &'a (dyn Fn(&str, Timestamp) -> bool + Sync),
     /// Whether a party is part of the report.
     pub wanted: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+/// Who a party is.
+pub struct Who {
+    /// Name for people.
+    pub name: Arc<str>,
+    /// Ourselves, a third party or a control.
+    pub kind: PartyKind,
+    /// Whether a status page of it is read.
+    pub status_page: bool,
 }
 
 /// Adds up a period.
@@ -130,7 +140,7 @@ impl<'a> Account<'a> {
             }
             return;
         }
-        let (_, kind) = (self.terms.who)(seen.party);
+        let kind = (self.terms.who)(seen.party).kind;
         *match blame {
             Some(cause) if is_own(cause, kind) => &mut figures.down_own,
             Some(Cause::Path) => &mut figures.down_path,
@@ -154,7 +164,7 @@ impl<'a> Account<'a> {
             }
         }
         let parties = parties.into_iter().map(|(party, mut books)| {
-            let (name, kind) = (terms.who)(&party);
+            let Who { name, kind, status_page } = (terms.who)(&party);
             books.sort_by(|(one, _), (other, _)| one.cmp(other));
             let mut whole = Book::default();
             let products = books.into_iter().map(|(product, book)| {
@@ -168,7 +178,7 @@ impl<'a> Account<'a> {
             let products = products.collect();
             let own = |row: &&IncidentReport| row.party == party && is_own(row.cause, kind) && !row.planned;
             let whole = whole.close(&incidents.iter().filter(own).collect::<Vec<_>>(), &terms);
-            PartyReport { name, kind, whole, products, party }
+            PartyReport { name, kind, status_page, whole, products, party }
         });
         let parties = parties.collect();
         Report { from: terms.from, to: terms.to, made_at, data_from, observations, parties, incidents }
@@ -205,7 +215,7 @@ impl<'a> Account<'a> {
 
 /// Whether a fault is what a party itself answers for.
 #[must_use]
-pub const fn is_own(cause: Cause, kind: PartyKind) -> bool {
+pub(super) const fn is_own(cause: Cause, kind: PartyKind) -> bool {
     match kind {
         PartyKind::Us => matches!(cause, Cause::Us),
         PartyKind::Provider | PartyKind::Control => matches!(cause, Cause::Them),

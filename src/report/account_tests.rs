@@ -36,7 +36,7 @@ fn seen(region: &'static str, second: i64, outcome: Outcome) -> Sighting<'static
 
 /// A thousand seconds in rounds of ten from two regions; down in these spans.
 fn report(incidents: &[Incident], down: &[(&str, i64, i64)], planned: (i64, i64)) -> Report {
-    let who = |party: &str| (party.into(), PartyKind::Provider);
+    let who = |party: &str| Who { name: party.into(), kind: PartyKind::Provider, status_page: true };
     let planned = |_: &str, when: Timestamp| (at(planned.0)..at(planned.1)).contains(&when);
     let terms = Terms { from: at(0), to: at(1000), who: &who, planned: &planned, wanted: &|party| party == "firebase" };
     let mut account = Account::new(terms, incidents);
@@ -165,7 +165,7 @@ fn what_was_not_watched_does_not_count() {
     let terms = Terms {
         from: at(0),
         to: at(1_000_000),
-        who: &|party| (party.into(), PartyKind::Provider),
+        who: &|party| Who { name: party.into(), kind: PartyKind::Provider, status_page: true },
         planned: &|_, _| false,
         wanted: &|_| true,
     };

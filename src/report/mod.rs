@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use account::{Account, INCIDENTS_BEFORE, Terms, is_own};
+pub use account::{Account, INCIDENTS_BEFORE, Terms, Who};
 
 use crate::model::{Cause, PartyKind, Timestamp};
 
@@ -42,10 +42,21 @@ pub struct PartyReport {
     pub name: Arc<str>,
     /// Ourselves, a third party or a control.
     pub kind: PartyKind,
+    /// Whether a status page of it is read: without one nobody can say that it never admitted anything.
+    #[serde(default)]
+    pub status_page: bool,
     /// All products together.
     pub whole: Figures,
     /// Each product; one without a name where the party has none.
     pub products: Vec<ProductReport>,
+}
+
+impl PartyReport {
+    /// Whether a fault was its own, and it is known whether it said so.
+    #[must_use]
+    pub const fn may_admit(&self, cause: Cause) -> bool {
+        self.status_page && account::is_own(cause, self.kind)
+    }
 }
 
 /// One product of a party.

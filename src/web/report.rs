@@ -9,7 +9,7 @@ use crate::{
     config::Plan,
     model::{PartyKind, Timestamp},
     replay::Parser,
-    report::{Account, INCIDENTS_BEFORE, Report, Terms},
+    report::{Account, INCIDENTS_BEFORE, Report, Terms, Who},
     store::{Store, StoreError},
 };
 
@@ -37,8 +37,8 @@ pub async fn report(store: &Store, plan: Option<&Plan>, period: &Period) -> Resu
     let incidents = store.incidents(period.from.checked_sub_signed(INCIDENTS_BEFORE).unwrap_or(period.from)).await?;
     let data_from = store.oldest().await?;
     let who = |party: &str| match plan.and_then(|plan| plan.parties.get(party)) {
-        Some(known) => (known.name.clone(), known.kind),
-        None => (party.into(), PartyKind::Provider),
+        Some(known) => Who { name: known.name.clone(), kind: known.kind, status_page: !known.feeds.is_empty() },
+        None => Who { name: party.into(), kind: PartyKind::Provider, status_page: false },
     };
     let minutes = std::sync::Mutex::new(Minutes::new());
     let planned = |party: &str, at: Timestamp| {
@@ -54,7 +54,7 @@ pub async fn report(store: &Store, plan: Option<&Plan>, period: &Period) -> Resu
     };
     let wanted = |party: &str| match &period.party {
         Some(only) => **only == *party,
-        None => who(party).1 == PartyKind::Provider,
+        None => who(party).kind == PartyKind::Provider,
     };
     let terms = Terms { from: period.from, to: period.to, who: &who, planned: &planned, wanted: &wanted };
     let mut account = Account::new(terms, &incidents);

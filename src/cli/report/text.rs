@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::{
     cli::paint::{Paint, Tint},
     model::Timestamp,
-    report::{Figures, Report, is_own},
+    report::{Figures, Report},
 };
 
 /// A table for a terminal.
@@ -26,17 +26,17 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
         let columns = columns.map(|column| format!("{column:>11}")).concat();
         let _ = writeln!(text, "{}{columns}", paint.tint(Tint::Bold, &head));
         for product in &party.products {
-            row(&mut text, product.product.as_deref().unwrap_or("(as a whole)"), &product.figures);
+            row(&mut text, product.product.as_deref().unwrap_or("(as a whole)"), &product.figures, party.status_page);
         }
         if party.products.len() > 1 {
-            row(&mut text, "all", &party.whole);
+            row(&mut text, "all", &party.whole, party.status_page);
         }
         let incidents: Vec<_> = report.incidents.iter().filter(|one| one.party == party.party).collect();
         for one in incidents.iter().rev().take(20).rev() {
             let ended = if one.ended.is_none() { ", not over" } else { "" };
             let admitted = match one.admission_lag {
                 Some(lag) => format!(", {}", lag_in_words(lag)),
-                None if is_own(one.cause, party.kind) => ", never admitted".to_owned(),
+                None if party.may_admit(one.cause) => ", never admitted".to_owned(),
                 None => String::new(),
             };
             let _ = writeln!(
@@ -55,12 +55,12 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
     text
 }
 
-fn row(text: &mut String, name: &str, figures: &Figures) {
-    let admitted = match (figures.incidents, figures.admission_lag) {
-        (0, _) => "–".to_owned(),
-        (_, None) => "never".to_owned(),
-        (_, Some(lag)) if lag < 0.0 => format!("-{}", span(-lag)),
-        (_, Some(lag)) => span(lag),
+fn row(text: &mut String, name: &str, figures: &Figures, status_page: bool) {
+    let admitted = match figures.admission_lag {
+        Some(lag) if lag < 0.0 => format!("-{}", span(-lag)),
+        Some(lag) => span(lag),
+        None if figures.incidents > 0 && status_page => "never".to_owned(),
+        None => "–".to_owned(),
     };
     let cells = [
         percent(figures.availability),

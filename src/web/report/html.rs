@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::{
     model::{PartyKind, Timestamp},
-    report::{Figures, IncidentReport, PartyReport, Report, is_own},
+    report::{Figures, IncidentReport, PartyReport, Report},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -66,10 +66,10 @@ fn write_party(page: &mut String, report: &Report, party: &PartyReport) -> fmt::
     let whole = &party.whole;
     let own = if party.kind == PartyKind::Us { "Incidents of our own" } else { "Incidents that are theirs" };
     writeln!(page, "<section>\n<h2>{}</h2>\n<div class=\"sums\">", escaped(&party.name))?;
-    let admitted = match (whole.incidents, whole.admitted) {
-        (0, _) => "–".to_owned(),
-        (_, 0) => "never".to_owned(),
-        _ => whole.admission_lag.map_or("–".to_owned(), lag),
+    let admitted = match whole.admission_lag {
+        Some(seconds) => lag(seconds),
+        None if whole.incidents > 0 && party.status_page => "never".to_owned(),
+        None => "–".to_owned(),
     };
     for (value, name) in [
         (percent(whole.availability), "available"),
@@ -96,7 +96,7 @@ fn write_party(page: &mut String, report: &Report, party: &PartyReport) -> fmt::
     page.write_str("</tbody>\n</table>\n")?;
     let incidents: Vec<&IncidentReport> = report.incidents.iter().filter(|one| one.party == party.party).collect();
     if !incidents.is_empty() {
-        write_incidents(page, &incidents, party.kind)?;
+        write_incidents(page, &incidents, party)?;
     }
     page.write_str("</section>\n")
 }
@@ -132,7 +132,7 @@ fn write_figures(page: &mut String, class: &str, name: &str, figures: &Figures) 
     )
 }
 
-fn write_incidents(page: &mut String, incidents: &[&IncidentReport], kind: PartyKind) -> fmt::Result {
+fn write_incidents(page: &mut String, incidents: &[&IncidentReport], party: &PartyReport) -> fmt::Result {
     page.write_str(
         "<h3>Incidents</h3>\n<table>\n<thead><tr><th>Began (UTC)</th><th class=\"left\">Product</th>\
          <th class=\"left\">Whose</th><th class=\"left\">Regions</th><th>Lasted</th><th>Admitted after</th></tr></thead>\n<tbody>\n",
@@ -152,7 +152,7 @@ fn write_incidents(page: &mut String, incidents: &[&IncidentReport], kind: Party
             match one.admission_lag {
                 Some(seconds) => lag(seconds),
                 // What is not theirs is not theirs to admit.
-                None if is_own(one.cause, kind) => "never".to_owned(),
+                None if party.may_admit(one.cause) => "never".to_owned(),
                 None => "–".to_owned(),
             },
             cause = one.cause.word(),
