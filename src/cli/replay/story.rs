@@ -43,8 +43,13 @@ impl Story {
             }
             Transition::Updated => {
                 let mark = if line.page { "PAGE" } else { "" };
-                let was = line.was.map(|was| format!(" (was: {was})")).unwrap_or_default();
-                self.line(line.at, mark, &format!("{}{was}", words::opening(world, incident).headline))
+                let unsaid = || {
+                    let was = line.was.map(|was| format!(" (was: {was})")).unwrap_or_default();
+                    format!("{}{was}", words::opening(world, incident).headline)
+                };
+                // What many were told of in one message names them all.
+                let told = line.headline.clone().filter(|_| incident.digest.is_none());
+                self.line(line.at, mark, &told.unwrap_or_else(unsaid))
             }
             Transition::Closed => {
                 self.open.remove(id);
