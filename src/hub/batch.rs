@@ -79,6 +79,9 @@ fn observation(line: &[u8], speaker: &Speaker<'_>, now: Timestamp) -> Result<Obs
     if line.len() > LINE {
         return Err(format!("it is longer than {} KiB", LINE >> 10));
     }
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no observation: not a JSON object".to_owned());
+    }
     let mut seen: Observation =
         serde_json::from_slice(line).map_err(|error| format!("it is no observation: {error}"))?;
     if *seen.region != *region {
