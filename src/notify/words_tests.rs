@@ -1,7 +1,7 @@
 //! The parts that sentences are made of; whole messages are in `tests/scenarios`.
 
 use super::*;
-use crate::model::{IncidentState, Transition};
+use crate::model::IncidentState;
 
 #[test]
 fn spans_are_read_aloud() {

@@ -80,6 +80,7 @@ impl<'a> Account<'a> {
             let stretches = stretches(incident);
             // What the party said is about the stretch in which it said so, or that came before.
             let said_in = incident.admitted_at.map(|at| stretches.iter().rposition(|one| one.begin <= at).unwrap_or(0));
+            let last = stretches.len() - 1;
             for (place, Stretch { begin, end, cause }) in stretches.into_iter().enumerate() {
                 let span = (begin, end.unwrap_or(terms.to));
                 if span.0 >= terms.to || span.1 < terms.from {
@@ -98,7 +99,8 @@ impl<'a> Account<'a> {
                     onset: begin,
                     ended: end,
                     lasted: seconds(span.0.max(terms.from), span.1.min(terms.to)),
-                    regions: incident.verdict.regions.clone(),
+                    // How it looked at last says nothing of what was over before.
+                    regions: if place == last { incident.verdict.regions.clone() } else { vec![] },
                     planned: (terms.planned)(&incident.subject.party, begin),
                     admission_lag: admitted.map(|admitted| signed_seconds(begin, admitted)),
                 });

@@ -103,6 +103,7 @@ fn what_comes_back_for_another_reason_does_not_take_back_what_was_theirs() {
     };
     let ours = back("probe");
     assert_eq!(rows(&ours), [(Cause::Them, 100.0, Some(60.0)), (Cause::Probe, 70.0, None)]);
+    assert!(ours.incidents[0].regions.is_empty() && !ours.incidents[1].regions.is_empty(), "of then nobody knows");
     let figures = whole(&ours);
     assert!(close(figures.down_own, 200.0) && close(figures.down_other, 60.0), "{figures:?}");
     assert!(close(figures.not_judged, 160.0), "{figures:?}");

@@ -127,7 +127,7 @@ pub struct IncidentReport {
     pub ended: Option<Timestamp>,
     /// How long it lasted, in seconds, within the period.
     pub lasted: f64,
-    /// Regions in which it failed at last.
+    /// Regions in which it failed at last; none for what was over when it came back for another reason.
     pub regions: Vec<Arc<str>>,
     /// In a planned window.
     pub planned: bool,

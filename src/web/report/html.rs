@@ -88,10 +88,10 @@ fn write_party(page: &mut String, report: &Report, party: &PartyReport) -> fmt::
     for product in &party.products {
         let name =
             product.product.as_deref().map_or_else(|| "<span class=\"none\">as a whole</span>".to_owned(), escaped);
-        write_figures(page, "", &name, &product.figures)?;
+        write_figures(page, "", &name, &product.figures, party.status_page)?;
     }
     if party.products.len() > 1 {
-        write_figures(page, " class=\"whole\"", "All", whole)?;
+        write_figures(page, " class=\"whole\"", "All", whole, party.status_page)?;
     }
     page.write_str("</tbody>\n</table>\n")?;
     let incidents: Vec<&IncidentReport> = report.incidents.iter().filter(|one| one.party == party.party).collect();
@@ -101,7 +101,7 @@ fn write_party(page: &mut String, report: &Report, party: &PartyReport) -> fmt::
     page.write_str("</section>\n")
 }
 
-fn write_figures(page: &mut String, class: &str, name: &str, figures: &Figures) -> fmt::Result {
+fn write_figures(page: &mut String, class: &str, name: &str, figures: &Figures, status_page: bool) -> fmt::Result {
     let down = figures.raw_availability.map_or(0.0, |share| (1.0 - share) * 100.0);
     let bar = match figures.raw_availability {
         // A hair of red is seen at one in a thousand, too.
@@ -112,8 +112,8 @@ fn write_figures(page: &mut String, class: &str, name: &str, figures: &Figures) 
         None => String::new(),
     };
     let admitted = match figures.incidents {
-        0 => "–".to_owned(),
-        all => format!("{} of {all}", figures.admitted),
+        all if all > 0 && status_page => format!("{} of {all}", figures.admitted),
+        _ => "–".to_owned(),
     };
     writeln!(
         page,
@@ -147,7 +147,7 @@ fn write_incidents(page: &mut String, incidents: &[&IncidentReport], party: &Par
              <td class=\"left\">{}</td><td>{}{still}</td><td>{}</td></tr>",
             one.onset.format("%Y-%m-%d %H:%M:%S"),
             one.product.as_deref().map_or_else(|| "–".to_owned(), escaped),
-            regions.join(", "),
+            if regions.is_empty() { "–".to_owned() } else { regions.join(", ") },
             span(one.lasted),
             match one.admission_lag {
                 Some(seconds) => lag(seconds),
