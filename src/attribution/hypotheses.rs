@@ -254,7 +254,7 @@ pub(super) struct Found {
 /// The explanation that fits best; one that is held stays unless another is clearly better, and `known` is what people
 /// were told.
 pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], known: &[&Label]) -> Option<Found> {
-    let mut labels = labels(question, rows);
+    let mut labels = labels(question, rows, held);
     // What was told of products one by one is not told once more of all of it, as long as that says nothing new.
     let of_products = known.iter().filter(|label| !label.is_whole());
     let told: Vec<usize> = of_products.flat_map(|label| label.subjects(rows)).collect();
@@ -321,7 +321,7 @@ impl Question<'_> {
 }
 
 /// Every explanation that is worth trying, with how likely it is beforehand, in nats.
-fn labels(question: &Question<'_>, rows: &[Row<'_>]) -> Vec<(Label, f32)> {
+fn labels(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<(Label, f32)> {
     let index = &question.seen.index;
     let party = Scope::Party(question.party);
     let mut labels = vec![];
@@ -341,13 +341,23 @@ fn labels(question: &Question<'_>, rows: &[Row<'_>]) -> Vec<(Label, f32)> {
     regions.sort_unstable();
     regions.dedup();
     let bad: Vec<usize> = regions.iter().copied().filter(|region| is_bad_there(rows, *region)).collect();
+    let known = held.iter().filter_map(|label| match label {
+        Label::Path(_, regions) => Some(regions.clone()),
+        _ => None,
+    });
+    let known: Vec<Vec<usize>> = known.collect();
     for (scope, all, one) in scopes {
-        labels.push((Label::Them(scope), all));
-        labels.extend(bad.iter().map(|region| (Label::Path(scope, vec![*region]), one)));
+        let them = Label::Them(scope);
+        // A failure by chance elsewhere takes nothing from what several regions share, or from what people were told.
+        let mostly = bad.iter().copied().filter(|region| is_mostly_bad(rows, &them, *region)).collect();
+        let mut several: Vec<Vec<usize>> = [bad.clone(), mostly].into_iter().chain(known.iter().cloned()).collect();
         // Fewer than half: more than that are no way but the other end.
-        if bad.len() > 1 && bad.len() * 2 < regions.len() {
-            labels.push((Label::Path(scope, bad.clone()), one - 0.7));
-        }
+        several.retain(|some| some.len() > 1 && some.len() * 2 < regions.len());
+        several.sort_unstable();
+        several.dedup();
+        labels.push((them, all));
+        labels.extend(bad.iter().map(|region| (Label::Path(scope, vec![*region]), one)));
+        labels.extend(several.into_iter().map(|regions| (Label::Path(scope, regions), one - 0.7)));
     }
     labels.extend(refusals(rows));
     if let Some(rounds) = rows.iter().filter_map(|row| row.changed).min() {
@@ -364,6 +374,13 @@ fn is_bad_there(rows: &[Row<'_>], region: usize) -> bool {
     let here = || rows.iter().filter(|row| row.cell.region == region);
     let (bad, all) = here().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
     bad * 10 > all || here().any(|row| row.bad() * 2 > row.all())
+}
+
+/// Whether most of what a fault covers fails in a region.
+fn is_mostly_bad(rows: &[Row<'_>], label: &Label, region: usize) -> bool {
+    let here = rows.iter().filter(|row| row.cell.region == region && label.covers(row));
+    let (bad, all) = here.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
+    bad * 2 > all
 }
 
 /// Our credential and our quota, where what fails is refused for these; less likely where nothing is looked at without
