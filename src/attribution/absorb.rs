@@ -68,6 +68,8 @@ pub(super) struct Region {
     pub(super) blamed: i64,
     /// What it saw in these times says nothing about others: it could not see.
     blind: Spells,
+    /// When it may have been so.
+    doubtful: Spells,
 }
 
 impl Region {
@@ -76,8 +78,18 @@ impl Region {
         self.blind.add(since, now);
     }
 
+    /// It may be that it cannot see, since then and now.
+    pub(super) fn doubt(&mut self, since: i64, now: i64) {
+        self.doubtful.add(since, now);
+    }
+
     /// Whether what was due at an instant counts.
     pub(super) fn saw(&self, at: i64) -> bool {
+        self.may_have_seen(at) && !self.doubtful.contains(at)
+    }
+
+    /// Whether it counts where it only bears out what is known.
+    pub(super) fn may_have_seen(&self, at: i64) -> bool {
         !self.blind.contains(at)
     }
 }
@@ -398,6 +410,7 @@ impl Seen {
             guilty: None,
             blamed: i64::MIN / 2,
             blind: Spells::default(),
+            doubtful: Spells::default(),
         });
         self.by_region.insert(number, region);
         region

@@ -10,67 +10,14 @@ use super::{
     confirmed::Confirmations,
     hypotheses::{self, Label, Row},
     judge::instant,
-    lasting::{Span, beyond, rounds_between, settle},
+    lasting::{Span, beyond, settle},
+    memory::{Held, Memory},
     noise::SEVERITIES,
     part::{Channel, Strength},
     run::{full_worth, height, holds, worth},
     suspect::strongest,
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Reason};
-
-/// What is remembered of a party between two judgements: explanations do not change at every breath.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Memory {
-    held: Vec<Held>,
-    /// What is over: what was due until then is no evidence any more, by subject.
-    over: Vec<(usize, Channel, i64)>,
-    whole: Option<i64>,
-    /// When people were last told that all of it is bad.
-    told_whole: Option<i64>,
-    active: bool,
-}
-
-impl Memory {
-    fn counts(&self, subject: usize, channel: Channel, at: i64) -> bool {
-        !self.over.iter().any(|(one, of, until)| *one == subject && *of == channel && at <= *until)
-    }
-
-    fn end(&mut self, subjects: &[usize], channel: Channel, now: i64) {
-        self.over
-            .retain(|(subject, of, until)| now - until < AFTERWARDS && !(*of == channel && subjects.contains(subject)));
-        self.over.extend(subjects.iter().map(|subject| (*subject, channel, now)));
-    }
-
-    /// What fails of a party that was only just bad as a whole is an echo of that, unless it goes on for long.
-    fn calm_down(&self, case: &mut Case, interval: i64) {
-        if let Some(at) = self.told_whole {
-            case.rounds = case.rounds.min(rounds_between(at, case.last_bad, interval) - 1.0).max(0.0);
-        }
-    }
-
-    pub(super) const fn is_calm(&self) -> bool {
-        !self.active
-    }
-
-    /// Whether people were told of anything that goes on.
-    pub(super) fn has_told(&self) -> bool {
-        self.held.iter().any(|held| held.told)
-    }
-
-    pub(super) const fn was_whole(&self) -> bool {
-        self.whole.is_some()
-    }
-}
-
-/// An explanation that people were told of, or of what goes on after one.
-#[derive(Debug, Clone)]
-struct Held {
-    label: Label,
-    channel: Channel,
-    told: bool,
-    /// From when on it counts, where it came after another.
-    since: Option<i64>,
-}
 
 /// An explanation of some of a party's subjects.
 #[derive(Debug, Clone)]
@@ -108,12 +55,6 @@ const BEYOND: f32 = 4.0;
 /// One region alone is never surer than this whose fault it is.
 const ALONE: f64 = 0.85;
 
-/// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
-const AFTERWARDS: i64 = 30 * 60_000;
-
-/// How long after a party was told to be bad as a whole what fails of it must show itself anew.
-const ECHO: i64 = 10 * 60_000;
-
 /// Explains everything about a party that is worth a look.
 pub(super) fn cases(
     world: &World,
@@ -132,12 +73,12 @@ pub(super) fn cases(
         for _ in 0..4 {
             let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
             let inquiry = Inquiry { world, seen, confirmations, memory, party, open: &open, sound, channel, now };
-            let (case, label, since) = match inquiry.explain(part, strength) {
-                Some(Answer::Bad(mut case, label, since)) => {
-                    if !case.whole && !memory.held.iter().any(|held| held.told && held.label == label) {
+            let (case, mut explanation) = match inquiry.explain(part, strength) {
+                Some(Answer::Bad(mut case, held)) => {
+                    if !case.whole && !memory.held.iter().any(|one| one.told && one.label == held.label) {
                         memory.calm_down(&mut case, seen.parts[part].interval);
                     }
-                    (*case, label, since)
+                    (*case, held)
                 }
                 Some(Answer::Over(subjects)) => {
                     memory.end(&subjects, channel, now);
@@ -148,41 +89,21 @@ pub(super) fn cases(
             };
             open.retain(|subject| !case.subjects.contains(subject));
             // What was only suspected binds nobody.
-            let told = case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX));
-            if told || since.is_some() {
-                held.push(Held { label, channel, told, since });
+            explanation.told =
+                case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX));
+            if explanation.told || explanation.since.is_some() {
+                held.push(explanation);
             }
             cases.push(case);
         }
     }
-    // What was told and is not there any more is over, whether or not it was asked after.
-    for channel in [Channel::Failing, Channel::Slow] {
-        let gone = memory.held.iter().filter(|held| held.told && held.channel == channel);
-        let mut gone: Vec<usize> = gone.flat_map(|held| held.label.meant(&seen.index)).collect();
-        gone.retain(|subject| !cases.iter().any(|case| case.channel == channel && case.subjects.contains(subject)));
-        gone.retain(|subject| open.contains(subject));
-        if !gone.is_empty() {
-            memory.end(&gone, channel, now);
-        }
-    }
-    memory.active = !cases.is_empty();
-    memory.told_whole = memory.told_whole.filter(|at| now - at < ECHO);
-    memory.held = held;
-    if memory.held.iter().any(|held| held.told && held.label.is_whole()) {
-        memory.told_whole = Some(now);
-    }
-    if cases.iter().any(|case| case.whole) {
-        memory.whole = Some(now);
-    } else if memory.whole.is_some_and(|at| now - at > AFTERWARDS) {
-        memory.whole = None;
-    }
+    memory.keep(held, &cases, &open, &seen.index, now);
     cases
 }
 
 /// What came of an inquiry.
 enum Answer {
-    /// Since when it has another shape than at its beginning.
-    Bad(Box<Case>, Label, Option<i64>),
+    Bad(Box<Case>, Held),
     /// What was told of these subjects does not hold any more.
     Over(Vec<usize>),
 }
@@ -206,10 +127,12 @@ impl Inquiry<'_> {
         let sound: Vec<&Cell> = cells.into_iter().filter(|cell| self.sound[cell.region]).collect();
         let interval = seen.parts[part].interval;
         let counts = |cell: &Cell, at: i64| self.counts(cell, at);
-        let mut span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel)?;
+        let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel);
         let wanted = seen.parts[part].wanted;
         let held = || self.memory.held.iter().filter(|held| held.channel == self.channel);
         let before: Vec<&Label> = held().filter(|held| held.told).map(|held| &held.label).collect();
+        let earliest = |one: Span, other: Span| if other.onset < one.onset { other } else { one };
+        let mut span = span.into_iter().chain(self.told_span(&sound, interval)).reduce(earliest)?;
         let mut rows = self.rows(span.onset, interval);
         let mut found = hypotheses::best(&self.question(), &rows, &before, &before)?;
         // One cell may have failed by chance just before nearly all did: what all of them saw says when it began.
@@ -321,7 +244,26 @@ impl Inquiry<'_> {
         };
         self.doubt(&mut case, waiting && settled);
         self.tell(&mut case, &found.label, bad, all);
-        Some(Answer::Bad(Box::new(case), found.label, (begin > span.onset).then_some(begin)))
+        let since = (begin > span.onset).then_some(begin);
+        let held = Held { label: found.label, channel: self.channel, told: false, since, severity: found.severity };
+        Some(Answer::Bad(Box::new(case), held))
+    }
+
+    /// Since when what was told goes on, of which these cells are a part: where it shows little among many cells that are
+    /// well, what fails beside it by chance does not say when it began.
+    fn told_span(&self, cells: &[&Cell], interval: i64) -> Option<Span> {
+        let told = || self.memory.held.iter().filter(|held| held.told && held.channel == self.channel);
+        told().next()?;
+        let since = self.now - hypotheses::ROUNDS * interval;
+        let rows = self.rows(since, interval);
+        let span_of = |held: &Held| {
+            let covered: Vec<&Cell> = rows.iter().filter(|row| held.label.covers(row)).map(|row| row.cell).collect();
+            let is_part = covered.iter().any(|one| cells.iter().any(|cell| std::ptr::eq(*one, *cell)));
+            let counts = |cell: &Cell, at: i64| self.counts(cell, at);
+            let span = settle(&covered, counts, since, interval, held.severity, self.channel).filter(|_| is_part);
+            span.filter(|span| span.last > self.now - 5 * interval / 2)
+        };
+        told().filter_map(span_of).min_by_key(|span| span.onset)
     }
 
     /// Rounds' worth of evidence for an explanation and a severity.
@@ -385,7 +327,9 @@ impl Inquiry<'_> {
     /// Whether what a cell saw at an instant counts: not while its region could not see, nor what is over.
     fn counts(&self, cell: &Cell, at: i64) -> bool {
         let subject = self.seen.index.probes[cell.probe].subject;
-        self.seen.regions[cell.region].saw(at) && self.memory.counts(subject, self.channel, at)
+        let region = &self.seen.regions[cell.region];
+        let saw = if self.memory.has_told() { region.may_have_seen(at) } else { region.saw(at) };
+        saw && self.memory.counts(subject, self.channel, at)
     }
 
     /// Every cell of the party in a sound region, with what it saw since, round by round.

@@ -11,9 +11,10 @@ use super::{
     absorb::{REACH, Seen},
     cell::Cell,
     confirmed::Confirmations,
-    explain::{self, Case, Memory},
+    explain::{self, Case},
     fate,
     index::Index,
+    memory::Memory,
     part::Channel,
     surroundings::Standing,
     vantage::{self, Attention, Sight},
@@ -129,16 +130,20 @@ impl Judge {
         self.attention.pay(at);
         let sights = vantage::sights(&mut self.seen, self.attention, at);
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
+        // A region of which it is not sure that it cannot see may still bear out what is known.
+        let perhaps: Vec<bool> = sights.iter().map(|sight| sight.sound || sight.doubtful).collect();
         let mut verdicts = BTreeMap::new();
         for party in 0..self.seen.index.parties.len() {
             if self.seen.index.parties[party].kind == PartyKind::Control {
                 continue;
             }
+            let sound = if self.memories[party].has_told() { &perhaps } else { &sound };
             let said = &self.said[party];
             let news = self.seen.touched[party] && !(at - said.bad_at > LATELY && self.is_quiet(party, at));
-            let repeats = !news && said.sound == sound && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
+            let repeats =
+                !news && said.sound == *sound && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
             if !repeats {
-                let verdicts = self.of_party(party, &sound, &sights, at);
+                let verdicts = self.of_party(party, sound, &sights, at);
                 self.seen.touched[party] = false;
                 let bad = verdicts.iter().any(|verdict| verdict.is_bad() || !verdict.has_evidence());
                 let bad_at = if bad { at } else { self.said[party].bad_at };

@@ -18,6 +18,7 @@ mod hypotheses;
 mod index;
 mod judge;
 mod lasting;
+mod memory;
 mod names;
 mod noise;
 mod part;

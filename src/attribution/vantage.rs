@@ -34,6 +34,8 @@ pub(super) struct Sight {
     pub(super) verdict: Verdict,
     /// Whether its observations count.
     pub(super) sound: bool,
+    /// Whether that is not sure yet: a single bad round.
+    pub(super) doubtful: bool,
     /// Whether it is worth a verdict at all.
     pub(super) known: bool,
 }
@@ -100,7 +102,7 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
     let behind = newest - seen.regions[region].newest;
     let everything = seen.regions[region].everything;
     if silent_for > FORGOTTEN {
-        return Sight { verdict, sound: false, known: false };
+        return Sight { verdict, sound: false, doubtful: false, known: false };
     }
     let fresh = seen.cells_in(region).any(|cell| seen.fresh(cell, now).is_some());
     // What nobody else is heard after is silence all the same, when somebody has listened for it all the while.
@@ -139,7 +141,7 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
             (false, 1) => "One other region still reports.".to_owned(),
             (false, _) => format!("{others} other regions still report."),
         }];
-        return Sight { verdict, sound: false, known: true };
+        return Sight { verdict, sound: false, doubtful: false, known: true };
     }
     if seen.parts[everything].alarm(Channel::Inconclusive)
         && let Some(strength) = seen.parts[everything].strength(Channel::Inconclusive).filter(|s| s.severity > 0)
@@ -158,13 +160,13 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
             since: strength.since,
         };
         blame(&mut verdict, fault, &name, interval, now);
-        return Sight { verdict, sound: false, known: true };
+        return Sight { verdict, sound: false, doubtful: false, known: true };
     }
     verdict.regions_seen = usize::from(fresh);
     if !fresh {
         verdict.cause = Cause::Unknown;
         verdict.evidence.push("Nothing fresh has come from there.".to_owned());
-        return Sight { verdict, sound: false, known: true };
+        return Sight { verdict, sound: false, doubtful: false, known: true };
     }
     match fault(seen, looks, region, now) {
         Some(fault) => {
@@ -174,14 +176,18 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
             let fault = Fault { since, rounds: fault.rounds.min(rounds), ..fault };
             verdict.failure = seen.commonest_failure(bad.into_iter(), since);
             blame(&mut verdict, fault, &name, interval, now);
-            seen.regions[region].blind(since, now);
-            if verdict.weight.is_some_and(|weight| weight >= 2.0) {
-                seen.regions[region].blamed = now;
+            let here = &mut seen.regions[region];
+            let doubtful = verdict.weight.is_some_and(|weight| weight < 2.0);
+            if doubtful {
+                here.doubt(since, now);
+            } else {
+                here.blind(since, now);
+                here.blamed = now;
+                if verdict.reason == Some(Reason::Release) {
+                    here.guilty = here.changed;
+                }
             }
-            if verdict.reason == Some(Reason::Release) && verdict.weight.is_some_and(|weight| weight >= 2.0) {
-                seen.regions[region].guilty = seen.regions[region].changed;
-            }
-            Sight { verdict, sound: false, known: true }
+            Sight { verdict, sound: false, doubtful, known: true }
         }
         None => {
             sees_again(seen, region, &mut verdict, interval);
@@ -191,7 +197,7 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
             if !sound {
                 seen.regions[region].blind(blamed, now);
             }
-            Sight { verdict, sound, known: true }
+            Sight { verdict, sound, doubtful: false, known: true }
         }
     }
 }
@@ -325,11 +331,22 @@ fn no_control_answers(seen: &Seen, region: usize, units: &[Unit], now: i64) -> O
     let bad_of = |control: bool| units.iter().filter(|unit| unit.control == control && unit.strength.is_some()).count();
     let all_of = |control: bool| units.iter().filter(|unit| unit.control == control).count();
     let (bad_controls, bad, others) = (bad_of(true), bad_of(false), all_of(false));
-    let enough = if bad_controls == all_of(true) { bad * 2 >= others } else { bad == others };
-    if bad_controls * 2 <= all_of(true) || bad == 0 || !enough {
+    let alone = seen.regions.iter().filter(|other| now - other.newest <= FORGOTTEN).count() == 1;
+    // Controls that are down wherever somebody looks say nothing about this region: everything else must.
+    let only_here = alone || units.iter().any(|unit| unit.control && unit.local);
+    let enough = if bad_controls == all_of(true) && only_here { bad * 2 >= others } else { bad == others };
+    if bad_controls * 2 <= all_of(true) || bad < if only_here { 1 } else { 2 } || !enough {
         return None;
     }
-    let (rounds, since) = second(&witnesses(seen, region, units, now))?;
+    let bears = if only_here {
+        witnesses(seen, region, units, now)
+    } else {
+        units.iter().filter(|unit| unit.strength.is_some()).collect()
+    };
+    let (rounds, since) = second(&bears)?;
+    // However long the controls have been down, the rest is what makes it more than a fault of theirs.
+    let of_others = bears.iter().filter(|unit| !unit.control).filter_map(|unit| unit.strength);
+    let rounds = rounds.min(of_others.map(|strength| strength.rounds).max_by(f32::total_cmp)?);
     let subjects: Vec<bool> = seen
         .accountable()
         .filter_map(|subject| seen.standing(subject, region, now))

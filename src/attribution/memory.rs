@@ -1,0 +1,90 @@
+//! What is remembered of a party between two judgements: explanations do not change at every breath.
+
+use super::{explain::Case, hypotheses::Label, index::Index, lasting::rounds_between, part::Channel};
+
+/// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
+const AFTERWARDS: i64 = 30 * 60_000;
+
+/// How long after a party was told to be bad as a whole what fails of it must show itself anew.
+const ECHO: i64 = 10 * 60_000;
+
+/// What is remembered of a party between two judgements: explanations do not change at every breath.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    pub(super) held: Vec<Held>,
+    /// What is over: what was due until then is no evidence any more, by subject.
+    over: Vec<(usize, Channel, i64)>,
+    whole: Option<i64>,
+    /// When people were last told that all of it is bad.
+    pub(super) told_whole: Option<i64>,
+    active: bool,
+}
+
+impl Memory {
+    pub(super) fn counts(&self, subject: usize, channel: Channel, at: i64) -> bool {
+        !self.over.iter().any(|(one, of, until)| *one == subject && *of == channel && at <= *until)
+    }
+
+    pub(super) fn end(&mut self, subjects: &[usize], channel: Channel, now: i64) {
+        self.over
+            .retain(|(subject, of, until)| now - until < AFTERWARDS && !(*of == channel && subjects.contains(subject)));
+        self.over.extend(subjects.iter().map(|subject| (*subject, channel, now)));
+    }
+
+    /// What fails of a party that was only just bad as a whole is an echo of that, unless it goes on for long.
+    pub(super) fn calm_down(&self, case: &mut Case, interval: i64) {
+        if let Some(at) = self.told_whole {
+            case.rounds = case.rounds.min(rounds_between(at, case.last_bad, interval) - 1.0).max(0.0);
+        }
+    }
+
+    pub(super) const fn is_calm(&self) -> bool {
+        !self.active
+    }
+
+    /// Whether people were told of anything that goes on.
+    pub(super) fn has_told(&self) -> bool {
+        self.held.iter().any(|held| held.told)
+    }
+
+    /// Keeps what a judgement came to. `open` are the subjects that nothing explains.
+    pub(super) fn keep(&mut self, held: Vec<Held>, cases: &[Case], open: &[usize], index: &Index, now: i64) {
+        // What was told and is not there any more is over, whether or not it was asked after.
+        for channel in [Channel::Failing, Channel::Slow] {
+            let gone = self.held.iter().filter(|held| held.told && held.channel == channel);
+            let mut gone: Vec<usize> = gone.flat_map(|held| held.label.meant(index)).collect();
+            gone.retain(|subject| !cases.iter().any(|case| case.channel == channel && case.subjects.contains(subject)));
+            gone.retain(|subject| open.contains(subject));
+            if !gone.is_empty() {
+                self.end(&gone, channel, now);
+            }
+        }
+        self.active = !cases.is_empty();
+        self.told_whole = self.told_whole.filter(|at| now - at < ECHO);
+        self.held = held;
+        if self.held.iter().any(|held| held.told && held.label.is_whole()) {
+            self.told_whole = Some(now);
+        }
+        if cases.iter().any(|case| case.whole) {
+            self.whole = Some(now);
+        } else if self.whole.is_some_and(|at| now - at > AFTERWARDS) {
+            self.whole = None;
+        }
+    }
+
+    pub(super) const fn was_whole(&self) -> bool {
+        self.whole.is_some()
+    }
+}
+
+/// An explanation that people were told of, or of what goes on after one.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) label: Label,
+    pub(super) channel: Channel,
+    pub(super) told: bool,
+    /// From when on it counts, where it came after another.
+    pub(super) since: Option<i64>,
+    /// Which of the severities it has.
+    pub(super) severity: usize,
+}
