@@ -5,46 +5,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use chrono::TimeDelta;
 
-use super::{World, absorb::Seen, index::SubjectIx};
-use crate::model::{Cause, PartyKind, Subject, Timestamp, Verdict};
+use super::{
+    World,
+    absorb::Seen,
+    bonds::{Bond, Fates},
+    index::SubjectIx,
+};
+use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Timestamp, Verdict};
 
 /// How long after a dependency has come back what stands on it may still be catching up.
 const CATCHING_UP: Duration = Duration::from_mins(1);
-/// How long what was told to share the fate of another goes on to do so after that has come back.
-const AFTERWARDS: Duration = Duration::from_mins(3);
-/// What has been well for so long while the other is still bad does not share its fate any more.
-const APART: Duration = Duration::from_mins(15);
-
-/// What is remembered of who stood or fell with whom, from one round to the next.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Fates {
-    /// Whose fate a subject shares: an explanation holds as long as both are bad.
-    bonds: BTreeMap<Subject, Bond>,
-    /// Since when and until when a subject was bad enough to be told. A blip that nobody would be told of explains nothing
-    /// afterwards.
-    troubled: BTreeMap<Subject, (Timestamp, Timestamp)>,
-}
-
-#[derive(Debug, Clone)]
-struct Bond {
-    root: Subject,
-    /// How it was first said.
-    declared: bool,
-    /// Whether the root was ever bad enough to be told.
-    sure: bool,
-    /// When either was last bad.
-    root_bad: Timestamp,
-    bad: Timestamp,
-}
-
-impl Bond {
-    fn holds(&self, now: Timestamp) -> bool {
-        // What was only ever suspected explains nothing afterwards.
-        let afterwards = if self.sure { AFTERWARDS } else { Duration::ZERO };
-        now - self.root_bad <= delta(afterwards) && now - self.bad <= delta(APART)
-    }
-}
-
 /// What explains a verdict.
 struct Root<'a> {
     verdict: &'a Verdict,
@@ -59,22 +29,7 @@ pub(super) fn share(
     fates: &mut Fates,
     now: Timestamp,
 ) {
-    fates.troubled.retain(|_, (_, until)| now - *until <= delta(AFTERWARDS));
-    // Whoever was only slow explains nothing that does not answer.
-    let own_fault = |one: &&Verdict| one.because_of.is_none() && !one.degraded && is_told(world, one);
-    for verdict in verdicts.values().filter(own_fault) {
-        fates.troubled.insert(verdict.subject.clone(), (verdict.onset.unwrap_or(now), now));
-    }
-    for (subject, bond) in &mut fates.bonds {
-        if let Some(root) = verdicts.get(&bond.root).filter(|root| root.is_bad() && root.has_evidence()) {
-            bond.root_bad = now;
-            bond.sure |= is_told(world, root);
-        }
-        if verdicts.get(subject).is_some_and(Verdict::is_bad) {
-            bond.bad = now;
-        }
-    }
-    fates.bonds.retain(|_, bond| bond.holds(now));
+    fates.note(world, seen, verdicts, now);
     let mut explained = vec![];
     for verdict in verdicts.values() {
         let fate = Fate { world, seen, verdicts, fates, verdict, now };
@@ -132,6 +87,7 @@ impl<'a> Fate<'a> {
                 sure: sure(&root),
                 root_bad: self.now,
                 bad: self.now,
+                apart: false,
             });
             return Some((self.explained(&root), bond));
         }
@@ -186,11 +142,15 @@ impl<'a> Fate<'a> {
             let newest = self.seen.newest_of(&other.subject);
             other.has_evidence() && newest.is_some_and(|at| at < onset.timestamp_millis())
         };
-        let pending = below.iter().find(older)?;
+        let seemed = || below_seemed_bad(self, onset);
+        let (waits_for, why) = match below.iter().find(older) {
+            Some(other) => (&other.subject, "has not been looked at since"),
+            None => (seemed()?, "seemed to fail as well a moment ago"),
+        };
         let mut waiting = self.verdict.clone();
         waiting.weight = waiting.weight.map(|weight| weight.min(1.0));
-        let name = self.world.subject_name(&pending.subject);
-        waiting.evidence.push(format!("{name} has not been looked at since."));
+        let name = self.world.subject_name(waits_for);
+        waiting.evidence.push(format!("{name} {why}."));
         if !waiting.alternatives.contains(&Cause::Them) && waiting.cause != Cause::Them {
             waiting.alternatives.push(Cause::Them);
         }
@@ -203,13 +163,14 @@ impl<'a> Fate<'a> {
         let verdict = self.verdict;
         if self.world.kind(&verdict.subject.party) != PartyKind::Us
             || !matches!(verdict.cause, Cause::Us | Cause::Unknown)
+            || is_at_the_door(verdict)
         {
             return None;
         }
         let together = |other: &&Verdict| {
             let provider = self.world.kind(&other.subject.party) == PartyKind::Provider;
             let round = self.seen.patience(&other.subject) / 4;
-            let soon = other.onset.is_some_and(|began| began <= onset + round && onset <= began + round * 3);
+            let soon = other.onset.is_some_and(|began| began <= onset + round && onset <= began + round * 2);
             let heavy = weight_of(other) >= 1.5 && weight_of(other) >= weight_of(verdict) * 0.7;
             provider && soon && heavy && other.cause == Cause::Them && (!other.degraded || verdict.degraded)
         };
@@ -245,28 +206,46 @@ impl<'a> Fate<'a> {
     }
 }
 
+/// What it stands on that looked bad until a moment ago, since about when this began: what works answers sooner than what
+/// times out, so that a round of the other looks well until the rest of it is there.
+fn below_seemed_bad<'a>(fate: &'a Fate<'_>, onset: Timestamp) -> Option<&'a Subject> {
+    let under = fate.world.depends_on(&fate.verdict.subject.party);
+    let of_it = fate.fates.lately.iter().filter(|(subject, _)| under.contains(&subject.party));
+    let seemed = |(subject, (began, last)): &(&Subject, &(Timestamp, Timestamp))| {
+        let round = fate.seen.patience(subject) / 4;
+        *began <= onset + round && onset <= *began + round * 2 && fate.now - *last <= round * 5 / 4
+    };
+    of_it.filter(|one| seemed(one)).map(|(subject, _)| subject).next()
+}
+
+/// Whether a service does not even let anybody in: nothing that it stands on makes it refuse connections.
+fn is_at_the_door(verdict: &Verdict) -> bool {
+    let failure = verdict.failure.as_ref().map(|failure| (failure.phase, failure.kind));
+    matches!(failure, Some((Phase::Resolve | Phase::Connect | Phase::Tls, kind)) if kind != Kind::TimedOut)
+}
+
 /// How many whole rounds there are in a time, one at least.
 fn rounds_of(time: TimeDelta, interval: TimeDelta) -> f64 {
     f64::from(i32::try_from(time.num_milliseconds() / interval.num_milliseconds().max(1)).unwrap_or(i32::MAX)).max(1.0)
 }
 
-fn delta(time: Duration) -> TimeDelta {
+pub(super) fn delta(time: Duration) -> TimeDelta {
     TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }
 
 /// Whether there is enough evidence for a verdict to be told.
-fn is_told(world: &World, verdict: &Verdict) -> bool {
+pub(super) fn is_told(world: &World, verdict: &Verdict) -> bool {
     verdict.is_bad() && weight_of(verdict) + 1.0 / 3.0 >= f64::from(world.open_after)
 }
 
 /// Rounds' worth of evidence; what does not weigh its evidence has enough.
-fn weight_of(verdict: &Verdict) -> f64 {
+pub(super) fn weight_of(verdict: &Verdict) -> f64 {
     if verdict.is_bad() { verdict.weight.unwrap_or(f64::MAX) } else { 0.0 }
 }
 
 impl Seen {
     /// How much later than its consequence a fault of a subject may come to be seen.
-    fn patience(&self, subject: &Subject) -> TimeDelta {
+    pub(super) fn patience(&self, subject: &Subject) -> TimeDelta {
         let of_it = |one: &&SubjectIx| one.subject == *subject || one.subject.party == subject.party;
         let interval = self.index.subjects.iter().filter(of_it).map(|one| one.interval).max();
         TimeDelta::milliseconds(interval.unwrap_or(30_000).saturating_mul(4))

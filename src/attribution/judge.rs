@@ -9,6 +9,7 @@ use std::{
 use super::{
     Absorbed, World,
     absorb::{REACH, Seen},
+    bonds::Fates,
     cell::Cell,
     confirmed::Confirmations,
     explain::{self, Case},
@@ -30,7 +31,7 @@ pub struct Judge {
     memories: Vec<Memory>,
     confirmations: Confirmations,
     attention: Attention,
-    fates: fate::Fates,
+    fates: Fates,
     /// What was last said of each party, and what it rested on.
     said: Vec<Said>,
 }
@@ -63,7 +64,7 @@ impl Judge {
             memories,
             confirmations: Confirmations::default(),
             attention: Attention::default(),
-            fates: fate::Fates::default(),
+            fates: Fates::default(),
             said,
         }
     }

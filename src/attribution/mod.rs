@@ -9,6 +9,7 @@
 //! `docs/ATTRIBUTION.md` tells the reasons and how good it is.
 
 mod absorb;
+mod bonds;
 mod cadence;
 mod cell;
 mod confirmed;
