@@ -26,7 +26,7 @@ const FAILING_FOR: Duration = Duration::from_secs(30);
 const WELL_FOR: Duration = Duration::from_mins(15);
 /// Less lateness than this is nobody's concern, in milliseconds.
 const LATE: i64 = 500;
-/// Lateness is counted in slots of this many seconds …
+/// Lateness is counted in slots of this many seconds, or of an interval where that is longer …
 const SLOT: i64 = 10;
 /// … and so many of them are looked at …
 const SLOTS: usize = 6;
@@ -57,6 +57,8 @@ struct Heard {
     interval: Duration,
     /// How long it may send nothing, in milliseconds.
     missed_after: i64,
+    /// How long a slot is, in seconds.
+    slot: i64,
     slots: [Slot; SLOTS],
     /// Late looks of all the slots.
     late: u32,
@@ -114,7 +116,7 @@ impl Ourselves {
         let is_late = lateness.is_some_and(|late| late > LATE && late > millis(interval) / 2);
         let starved =
             seen.outcome == Outcome::Inconclusive && seen.failure.is_some_and(|(_, kind)| kind == Kind::Starved);
-        heard.count(due.div_euclid(1_000 * SLOT), starved || is_late);
+        heard.count(due.div_euclid(1_000 * heard.slot), starved || is_late);
     }
 
     /// A region is looked at from at another pace than was reckoned with: it is not missed before that.
@@ -204,7 +206,7 @@ impl Ourselves {
 
 impl Heard {
     fn new(last: Timestamp, interval: Duration) -> Self {
-        let mut heard = Self { last, interval, missed_after: 0, slots: Default::default(), late: 0 };
+        let mut heard = Self { last, interval, missed_after: 0, slot: SLOT, slots: Default::default(), late: 0 };
         heard.keep_pace(interval);
         heard
     }
@@ -212,6 +214,10 @@ impl Heard {
     fn keep_pace(&mut self, interval: Duration) {
         self.interval = interval;
         self.missed_after = millis(MISSED_AFTER.max(interval.saturating_mul(3)));
+        let slot = ((millis(interval) + 999) / 1_000).max(SLOT);
+        if slot != self.slot {
+            (self.slot, self.slots, self.late) = (slot, Default::default(), 0);
+        }
     }
 
     /// Counts a look of the slot of this number.
@@ -231,12 +237,12 @@ impl Heard {
 
     /// How many of how many looks were late, and since when, when that is most of them for several rounds.
     fn lateness(&self, now: Timestamp) -> Option<(u32, u32, Timestamp)> {
-        let newest = now.timestamp().div_euclid(SLOT);
+        let newest = now.timestamp().div_euclid(self.slot);
         let fresh = || self.slots.iter().filter(|slot| slot.number + (SLOTS as i64) > newest);
         let (looks, late) = fresh().fold((0, 0), |(looks, late), slot| (looks + slot.looks, late + slot.late));
         let slots = fresh().filter(|slot| slot.late > 0).count();
         let first = fresh().filter(|slot| slot.late > 0).map(|slot| slot.number).min()?;
-        let since = Timestamp::from_timestamp(first * SLOT, 0)?;
+        let since = Timestamp::from_timestamp(first * self.slot, 0)?;
         (slots >= LATE_SLOTS && late * 2 >= looks).then_some((late, looks, since))
     }
 }

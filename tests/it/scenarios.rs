@@ -242,7 +242,11 @@ impl Scenario {
             round,
             scheduled_at: at,
             started_at: Some(
-                at + chrono::Duration::seconds(if fault.is_some_and(|one| one.is == "late") { 8 } else { 0 }),
+                at + chrono::Duration::seconds(if fault.is_some_and(|one| one.is == "late") {
+                    i64::from(probe.interval) * 4 / 5
+                } else {
+                    0
+                }),
             ),
             outcome,
             failure,
