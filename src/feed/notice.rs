@@ -7,6 +7,8 @@ use crate::model::{AdmissionKind, Timestamp};
 const LONGEST: usize = 200;
 /// Notices of one feed: more is not a status page.
 const MOST: usize = 500;
+/// What begins so soon has begun by another clock.
+const SKEW: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 /// What nobody has touched for so long is no longer news, whatever its state.
 const STALE: chrono::TimeDelta = chrono::TimeDelta::days(3);
 
@@ -100,12 +102,14 @@ impl Notice {
     }
 }
 
-/// What is going on at an instant: planned work that is to come or is over is left out, what nobody has touched for days
+/// What is going on at an instant: what is still to come, or planned work that is over, is left out, what nobody has touched for days
 /// is demoted, names are tidied.
 fn current(notices: Vec<Notice>, now: Timestamp) -> Vec<Notice> {
     let planned = |notice: &Notice| notice.kind == AdmissionKind::Maintenance;
     let is_now = |notice: &Notice| {
-        !planned(notice) || notice.begin.is_none_or(|begin| begin <= now) && notice.end.is_none_or(|end| now < end)
+        // Clocks differ a little; planned work begins when it was said to.
+        let soon = if planned(notice) { now } else { now + SKEW };
+        notice.begin.is_none_or(|begin| begin <= soon) && !(planned(notice) && notice.end.is_some_and(|end| end <= now))
     };
     let mut notices: Vec<Notice> = notices.into_iter().filter(is_now).take(MOST).collect();
     for notice in &mut notices {
@@ -168,6 +172,16 @@ mod tests {
         assert_eq!(tidy(&"x".repeat(5000)).chars().count(), LONGEST + 1);
         assert!(tidy(&"word ".repeat(5000)).chars().count() <= LONGEST + 1);
         assert_eq!(tidy(""), "");
+    }
+
+    #[test]
+    fn what_is_still_to_come_is_not_now() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let to_come = |minutes: i64| {
+            let begin = Some(now + chrono::TimeDelta::minutes(minutes));
+            Notice { begin, ..Notice::new("1", "It will break", AdmissionKind::Outage) }
+        };
+        assert_eq!(current(vec![to_come(2), to_come(3 * 24 * 60)], now).len(), 1);
     }
 
     #[test]

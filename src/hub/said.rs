@@ -10,8 +10,6 @@ use crate::{
     notify::admission,
 };
 
-/// What was said longer before the onset was said of something else.
-const AHEAD: chrono::TimeDelta = chrono::TimeDelta::hours(6);
 /// Planned work that takes longer keeps nobody from being told.
 const LONGEST_WORK: chrono::TimeDelta = chrono::TimeDelta::days(31);
 
@@ -31,7 +29,8 @@ impl Said {
         for verdict in verdicts.iter_mut().filter(|verdict| verdict.is_bad() && verdict.cause != Cause::Probe) {
             let blamed = verdict.because_of.as_ref().unwrap_or(&verdict.subject);
             let Some(state) = self.0.get(&blamed.party) else { continue };
-            verdict.page_says = admission::says(world, state, blamed, &verdict.regions, verdict.at);
+            let since = verdict.onset.unwrap_or(verdict.at);
+            verdict.page_says = admission::says(world, state, blamed, &verdict.regions, (since, verdict.at));
         }
     }
 
@@ -50,7 +49,7 @@ impl Said {
         let state = self.0.get(&incident.subject.party)?;
         let admissions = state.about(&incident.subject, &incident.verdict.regions);
         let first = admissions
-            .filter(|one| one.is_trouble() && one.said_at >= incident.onset - AHEAD)
+            .filter(|one| one.is_trouble() && one.said_at >= incident.onset - admission::AHEAD)
             .min_by_key(|one| one.said_at)?;
         Some(Incident { admitted_at: Some(first.said_at), admission: Some(first.clone()), ..incident.clone() })
     }

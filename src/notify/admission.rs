@@ -5,8 +5,11 @@ use std::{sync::Arc, time::Duration};
 use super::words::span;
 use crate::{
     attribution::World,
-    model::{Admission, FeedState, Incident, Subject, Timestamp},
+    model::{Admission, AdmissionKind, FeedState, Incident, Subject, Timestamp},
 };
+
+/// What was said longer before the onset was said of something else.
+pub const AHEAD: chrono::TimeDelta = chrono::TimeDelta::hours(6);
 
 /// What a party's page says of a subject, or that it says nothing. Nothing at all when that cannot be told.
 #[must_use]
@@ -15,10 +18,12 @@ pub fn says(
     state: &FeedState,
     subject: &Subject,
     regions: &[Arc<str>],
-    now: Timestamp,
+    (onset, now): (Timestamp, Timestamp),
 ) -> Option<String> {
     let page = page(world, &state.party);
-    match state.about(subject, regions).next() {
+    // A notice that has stood there for long is about something else.
+    let is_about_this = |one: &&Admission| one.kind != AdmissionKind::Info || one.since >= onset - AHEAD;
+    match state.about(subject, regions).find(is_about_this) {
         Some(said) => Some(format!("{page} says: '{}' since {}.", said.title, clock(said.since, now))),
         None if state.is_silent_about(subject) => Some(format!("{page} says nothing yet.")),
         None => None,
@@ -62,7 +67,7 @@ fn clock(at: Timestamp, read_at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{AdmissionKind, FeedWord};
+    use crate::model::FeedWord;
 
     fn at(clock: &str) -> Timestamp {
         format!("2026-11-22T{clock}:00Z").parse().unwrap()
@@ -95,12 +100,22 @@ mod tests {
             unsure: vec![],
             why: None,
         };
-        let said = |state: &FeedState, product: &str| says(&world, state, &subject(product), &[], at("10:48"));
+        let said =
+            |state: &FeedState, product: &str| says(&world, state, &subject(product), &[], (at("10:42"), at("10:48")));
         let quoted = "firebase's status page says: 'Elevated errors' since 10:40 UTC.";
         assert_eq!(said(&state, "rtdb").as_deref(), Some(quoted));
         assert_eq!(said(&state, "auth").as_deref(), Some("firebase's status page says nothing yet."));
         state.unsure = vec!["auth".into()];
         assert_eq!(said(&state, "auth"), None);
+        state.admissions[0].kind = AdmissionKind::Info;
+        assert_eq!(said(&state, "rtdb").as_deref(), Some(quoted));
+        state.admissions[0].since = at("04:00");
+        assert_eq!(
+            said(&state, "rtdb").as_deref(),
+            Some("firebase's status page says nothing yet."),
+            "it is an old notice"
+        );
+        state.admissions[0] = admission();
         (state.unsure, state.why) = (vec![], Some("another page cannot be read".to_owned()));
         assert_eq!(said(&state, "auth"), None);
         assert_eq!(said(&state, "rtdb").as_deref(), Some(quoted));
