@@ -26,6 +26,8 @@ pub(super) const LINES: usize = 20_000;
 const TOLD: usize = 100;
 /// What is due later than this was made by a clock that is wrong.
 const AHEAD: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+/// What is due earlier than this was as well: 2020.
+const EARLIEST: Timestamp = Timestamp::from_timestamp_nanos(1_577_836_800_000_000_000);
 /// An id is looked for among so many tries of its round …
 const TRIES: u32 = 16;
 /// … and turns of a check …
@@ -90,6 +92,9 @@ fn observation(line: &[u8], speaker: &Speaker<'_>, now: Timestamp) -> Result<Obs
     let names = [&seen.probe, &seen.party, &seen.node].into_iter().chain(&seen.product);
     if names.into_iter().any(|name| name.len() > 64) {
         return Err("a name in it is longer than 64 characters".to_owned());
+    }
+    if seen.scheduled_at < EARLIEST {
+        return Err("it was due before there were agents: the agent's clock is wrong".to_owned());
     }
     if seen.scheduled_at > now + AHEAD {
         return Err("it was due in the future: the agent's clock is wrong".to_owned());

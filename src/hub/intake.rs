@@ -2,7 +2,7 @@
 //! its agent hears that it is taken, and is judged once, however often it is sent. An agent is never believed about
 //! another region than its own. Must not know how it came here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -10,13 +10,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::{
     Fleet, View,
     batch::{LINES, Speaker, UNPACKED, read, unpack},
+    seldom::Seldom,
 };
 use crate::{
     config::{Agent, Plan},
     metrics::Metrics,
     model::{Handover, Heard, Observation, Subject, Timestamp},
     store::Store,
-    uplink::Taken,
+    uplink::{Refusal, Taken},
 };
 
 /// Batches unpacked at once, at most: each may take its size in memory.
@@ -41,11 +42,23 @@ pub enum NotTaken {
         wait: u64,
     },
     /// More than any agent sends.
-    #[error("the batch is too large: at most {} MiB and {LINES} lines", UNPACKED >> 20)]
+    #[error("the batch is too large: at most 1 MiB as it is sent, {} MiB unpacked and {LINES} lines", UNPACKED >> 20)]
     TooLarge,
     /// It cannot be unpacked.
     #[error("the batch cannot be unpacked: {0}")]
     Spoilt(String),
+}
+
+impl NotTaken {
+    /// The word in metric labels and in the log.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::Busy { .. } => "busy",
+            Self::TooLarge => "too_large",
+            Self::Spoilt(_) => "spoilt",
+        }
+    }
 }
 
 /// What an agent says of itself.
@@ -78,6 +91,7 @@ pub struct Intake {
     judge: Option<mpsc::Sender<Vec<Observation>>>,
     places: Arc<Semaphore>,
     fleet: Fleet,
+    seldom: Seldom,
 }
 
 impl Intake {
@@ -93,7 +107,7 @@ impl Intake {
         let (judge, arrived) = mpsc::channel(WAITING);
         let judge = (!store.is_shared()).then_some(judge);
         let places = Arc::new(Semaphore::new(AT_ONCE));
-        (Self { store, plan, view, metrics, judge, places, fleet }, arrived)
+        (Self { store, plan, view, metrics, judge, places, fleet, seldom: Seldom::default() }, arrived)
     }
 
     /// The agent that has a token.
@@ -106,7 +120,7 @@ impl Intake {
         let has_it =
             |agent: &&Agent| agent.tokens.iter().any(|one| verify_slices_are_equal(one, hash.as_ref()).is_ok());
         let known = plan.agents.iter().find(has_it).cloned();
-        known.ok_or_else(|| self.turned_away("stranger", NotTaken::Stranger))
+        known.ok_or_else(|| self.turned_away(NotTaken::Stranger))
     }
 
     /// Takes a batch: lines of JSON, packed or not. One without lines says that the agent lives.
@@ -115,7 +129,7 @@ impl Intake {
     /// Why none of it is taken.
     pub async fn take(&self, agent: &Agent, contact: &Contact, body: Vec<u8>, packed: bool) -> Result<Taken, NotTaken> {
         let now = chrono::Utc::now();
-        let busy = |why: &str, wait| self.turned_away("busy", NotTaken::Busy { why: why.to_owned(), wait });
+        let busy = |why: &str, wait| self.turned_away(NotTaken::Busy { why: why.to_owned(), wait });
         // What is stored while the window is still being rebuilt from the store might be judged or forgotten there.
         if self.judge.is_some() && self.view.borrow().at.is_none() {
             return Err(busy("this hub has not judged anything yet", 1));
@@ -150,7 +164,7 @@ impl Intake {
         });
         let (seen, mut taken) = match read.await {
             Ok(Ok(read)) => read,
-            Ok(Err(why)) => return Err(self.turned_away("spoilt", why)),
+            Ok(Err(why)) => return Err(self.turned_away(why)),
             Err(error) => {
                 tracing::error!("reading a batch ended badly: {error}");
                 return Err(busy("this hub cannot read batches", 30));
@@ -169,6 +183,12 @@ impl Intake {
         if let Some(room) = room.filter(|_| !new.is_empty()) {
             room.send(new);
         }
+        if let Some(first) =
+            taken.refused.first().filter(|_| self.seldom.says(&format!("of {}", agent.name), Instant::now()))
+        {
+            let (refused, Refusal { line, why }) = (taken.refused_total, first);
+            tracing::warn!(agent = &*agent.name, refused, "observations are refused: line {line}: {why}");
+        }
         self.metrics.hub_handed(&agent.name, taken.taken, taken.duplicate, taken.refused_total);
         Ok(self.answer(agent, contact, taken, now))
     }
@@ -180,14 +200,14 @@ impl Intake {
     pub async fn take_over(&self, agent: &Agent, handover: &Handover) -> Result<(), NotTaken> {
         let its_own = |subject: &Subject| subject.as_vantage().is_none_or(|region| *region == agent.region);
         if handover.incidents.len() > HANDED_OVER || handover.told.len() > HANDED_OVER * 10 {
-            return Err(self.turned_away("too_large", NotTaken::TooLarge));
+            return Err(self.turned_away(NotTaken::TooLarge));
         }
         if !handover.incidents.iter().all(|incident| its_own(&incident.subject) && incident.id.len() <= 200) {
             let why = format!("this agent may speak for the region `{}` alone", agent.region);
-            return Err(self.turned_away("spoilt", NotTaken::Spoilt(why)));
+            return Err(self.turned_away(NotTaken::Spoilt(why)));
         }
         let kept = self.store.hand_over(&agent.region, handover, chrono::Utc::now()).await;
-        kept.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))
+        kept.map_err(|error| self.turned_away(NotTaken::Busy { why: error.to_string(), wait: 2 }))
     }
 
     /// Hears the agent, and tells it what it should know.
@@ -204,12 +224,16 @@ impl Intake {
     async fn note_return(&self, agent: &Agent, contact: &Contact, now: Timestamp) -> Result<(), NotTaken> {
         let Some(heard) = heard(agent, contact, now) else { return Ok(()) };
         let noted = self.fleet.note_return(heard).await;
-        noted.map_err(|error| self.turned_away("busy", NotTaken::Busy { why: error.to_string(), wait: 2 }))
+        noted.map_err(|error| self.turned_away(NotTaken::Busy { why: error.to_string(), wait: 2 }))
     }
 
-    /// Counts a batch that never got as far as its agent's name.
-    pub fn turned_away(&self, reason: &'static str, why: NotTaken) -> NotTaken {
+    /// Counts a batch that never got as far as its agent's name, and says so now and then.
+    pub fn turned_away(&self, why: NotTaken) -> NotTaken {
+        let reason = why.reason();
         self.metrics.hub_turned_away(reason);
+        if self.seldom.says(reason, Instant::now()) {
+            tracing::warn!(reason, "a batch is turned away: {why} (others are counted, and not said for ten minutes)");
+        }
         why
     }
 }

@@ -24,6 +24,7 @@ mod reign;
 mod releases;
 mod rounds;
 mod said;
+mod seldom;
 mod view;
 mod world;
 

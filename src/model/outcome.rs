@@ -10,7 +10,8 @@ pub enum Outcome {
     Degraded,
     /// It does not work.
     Down,
-    /// We could not tell, and that is our own fault: counts against nobody.
+    /// We could not tell, and that is our own fault: counts against nobody. So does a word of a newer version.
+    #[serde(other)]
     Inconclusive,
 }
 

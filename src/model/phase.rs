@@ -22,7 +22,8 @@ pub enum Phase {
     FirstByte,
     /// From the first byte to the last.
     Transfer,
-    /// A question and its answer where the two cannot be told apart (DNS, ICMP, banners).
+    /// A question and its answer where the two cannot be told apart (DNS, ICMP, banners); a word of a newer version.
+    #[serde(other)]
     Exchange,
 }
 

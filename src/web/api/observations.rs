@@ -114,7 +114,7 @@ pub(super) async fn take(State(site): State<Site>, request: Request) -> Result<R
             return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why).into_response());
         }
     };
-    let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away("too_large", NotTaken::TooLarge)))?;
+    let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away(NotTaken::TooLarge)))?;
     let taken = intake.take(&agent, &contact(&head.headers), body.into(), packed).await.map_err(refused)?;
     Ok(Json(taken).into_response())
 }
@@ -127,9 +127,9 @@ pub(super) async fn take_over(State(site): State<Site>, request: Request) -> Res
     };
     let (head, body) = request.into_parts();
     let agent = intake.agent(token(&head.headers)).map_err(refused)?;
-    let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away("too_large", NotTaken::TooLarge)))?;
+    let body = to_bytes(body, BATCH).await.map_err(|_| refused(intake.turned_away(NotTaken::TooLarge)))?;
     let handover = serde_json::from_slice(&body)
-        .map_err(|error| refused(intake.turned_away("spoilt", NotTaken::Spoilt(error.to_string()))))?;
+        .map_err(|error| refused(intake.turned_away(NotTaken::Spoilt(error.to_string()))))?;
     intake.take_over(&agent, &handover).await.map_err(refused)?;
     Ok(Json(serde_json::json!({ "taken": true })).into_response())
 }
