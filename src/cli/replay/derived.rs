@@ -18,6 +18,7 @@ pub(super) fn configuration(mut source: Box<dyn Read + Send>) -> Result<(Box<dyn
     let read = source.by_ref().take(HEAD).read_to_end(&mut head);
     read.map_err(|error| Stopped::Unknown(format!("cannot read the trace: {error}")))?;
     let text = made_of(&head);
+    let text = text.ok_or_else(|| Stopped::Unknown("there is not one observation in the trace".to_owned()))?;
     Ok((Box::new(io::Cursor::new(head).chain(source)), text))
 }
 
@@ -25,12 +26,17 @@ pub(super) fn configuration(mut source: Box<dyn Read + Send>) -> Result<(Box<dyn
 struct Probe {
     party: String,
     product: Option<String>,
-    /// When it was due from the first place that it was seen from, at first and at last, and how often.
+    /// The place that it was first seen from, when it was due there last, and how long after the time before, in milliseconds.
     place: (String, String),
-    due: Option<(Timestamp, Timestamp, i32)>,
+    due: Option<Timestamp>,
+    gaps: Vec<i64>,
 }
 
-fn made_of(head: &[u8]) -> String {
+/// So many gaps say how often a probe runs; longer ones than this are pauses, or somebody's clock was wrong.
+const GAPS: usize = 200;
+const LONGEST: i64 = 86_400_000;
+
+fn made_of(head: &[u8]) -> Option<String> {
     let mut probes: BTreeMap<String, Probe> = BTreeMap::new();
     let mut parser = Parser::default();
     for line in head.split(|byte| *byte == b'\n') {
@@ -45,12 +51,12 @@ fn made_of(head: &[u8]) -> String {
             party: seen.party.to_owned(),
             product: seen.product.map(str::to_owned),
             place: (seen.region.to_owned(), seen.node.to_owned()),
-            due: None,
+            ..Probe::default()
         });
         if probe.place.0 == seen.region && probe.place.1 == seen.node {
-            let at = seen.scheduled_at;
-            let (first, last, count) = probe.due.unwrap_or((at, at, 0));
-            probe.due = Some((first.min(at), last.max(at), if at > last { count + 1 } else { count }));
+            let gap = probe.due.map(|before| (seen.scheduled_at - before).num_milliseconds());
+            probe.gaps.extend(gap.filter(|gap| (1..=LONGEST).contains(gap) && probe.gaps.len() < GAPS));
+            probe.due = Some(seen.scheduled_at);
         }
     }
     let parties: BTreeSet<&str> = probes.values().map(|probe| &*probe.party).collect();
@@ -61,11 +67,10 @@ fn made_of(head: &[u8]) -> String {
         let _ = writeln!(text, "  \"{party}\": {{ kind: {kind} }}");
     }
     text.push_str("probes:\n");
-    for (name, probe) in &probes {
-        let interval = probe.due.filter(|(.., count)| *count > 0);
-        let interval = interval.map_or(30, |(first, last, count)| {
-            (last - first).checked_div(count).map_or(30, |each| (each.num_milliseconds() + 500) / 1000)
-        });
+    for (name, probe) in &mut probes {
+        // The middle one: a look that was lost, or is dated by a clock that is wrong, says nothing of the others.
+        probe.gaps.sort_unstable();
+        let interval = probe.gaps.get(probe.gaps.len() / 2).map_or(30, |gap| (gap + 500) / 1000);
         let product = probe.product.as_ref().map(|product| format!("product: \"{product}\", ")).unwrap_or_default();
         let _ = writeln!(
             text,
@@ -75,5 +80,5 @@ fn made_of(head: &[u8]) -> String {
             interval.clamp(1, 86_400),
         );
     }
-    text
+    (!probes.is_empty()).then_some(text)
 }
