@@ -392,6 +392,11 @@ impl Post {
     fn say(&mut self, channel: &dyn Channel, claimed: &Claimed, delivered: &Delivered) {
         let (incident, called) = (&*claimed.letter.incident, channel.called());
         match delivered {
+            // How a message looks is no message; where there is none to look otherwise nothing was asked.
+            Delivered::Taken if claimed.letter.edits => {
+                tracing::debug!(channel = &*self.name, incident, "{called} shows it as it is now");
+                self.well = true;
+            }
             Delivered::Taken => {
                 self.outbox.metrics.notification(&self.name, "sent");
                 tracing::info!(channel = &*self.name, incident, "told {called}");
