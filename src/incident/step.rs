@@ -225,8 +225,9 @@ impl Step {
         incident.state = IncidentState::Recovering;
         incident.turning = None;
         incident.good_rounds += 1;
-        // What comes back last says when it was over.
-        incident.recovered_at = incident.recovered_at.max(verdict.onset).or(Some(now));
+        // What comes back last says when it was over, and that is not before it began.
+        let back = verdict.onset.filter(|back| *back >= incident.began(&incident.verdict));
+        incident.recovered_at = incident.recovered_at.max(back).or(Some(now));
         if rules::ready_to_close(incident, verdict, policy) {
             incident.state = IncidentState::Closed;
             incident.closed_at = Some(now);
@@ -242,10 +243,8 @@ impl Step {
     /// A subject that the configuration no longer has gets no verdict: its incident ends without a word to anybody.
     fn close_what_is_gone(&mut self, verdicts: &[Verdict], now: Timestamp) {
         let judged: BTreeSet<&Subject> = verdicts.iter().map(|verdict| &verdict.subject).collect();
-        let gone: Vec<Subject> = self
-            .incidents
-            .current
-            .values()
+        let current = self.incidents.current.values();
+        let gone: Vec<Subject> = current
             .filter(|incident| !judged.contains(&incident.subject))
             .filter(|incident| incident.subject.as_vantage().is_none() || incident.verdict.at + GONE < now)
             .map(|incident| incident.subject.clone())

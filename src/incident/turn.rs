@@ -1,7 +1,7 @@
 //! How an incident becomes another than it was: another cause or severity, or open again.
 
 use super::{News, Policy, rules};
-use crate::model::{Cause, Incident, IncidentState, Timestamp, Turning, Verdict};
+use crate::model::{Cause, Incident, IncidentState, Severity, Timestamp, Turning, Verdict};
 
 /// What another verdict means for an open incident: nothing until it has held for a while.
 pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -> (Option<Cause>, Option<News>) {
@@ -18,7 +18,11 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
         return (None, None);
     }
     let was = (incident.cause != cause).then_some(incident.cause);
-    let news = if severity > incident.severity { News::Severity } else { News::Cause };
+    let was_slow = incident.severity == Severity::Degraded && severity > incident.severity;
+    let news = if was_slow { News::Severity } else { News::Cause };
+    if was_slow {
+        incident.since = verdict.onset.filter(|onset| *onset > incident.onset).or(incident.since);
+    }
     incident.turning = None;
     incident.cause = cause;
     incident.severity = severity;
@@ -30,7 +34,7 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
 pub(super) fn again(closed: Incident, suspicion: Incident, now: Timestamp) -> Incident {
     Incident {
         state: IncidentState::Open,
-        again: Some(suspicion.onset),
+        since: Some(suspicion.onset),
         opened_at: closed.opened_at.or(Some(now)),
         recovered_at: None,
         closed_at: None,
@@ -42,6 +46,8 @@ pub(super) fn again(closed: Incident, suspicion: Incident, now: Timestamp) -> In
         bad_rounds: suspicion.bad_rounds,
         good_rounds: 0,
         flaps: closed.flaps + 1,
+        // It is back alone: what it was told with is over.
+        digest: closed.digest.filter(|_| closed.owed.is_some()),
         ..closed
     }
 }

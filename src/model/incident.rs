@@ -80,9 +80,9 @@ pub struct Incident {
     pub severity: Severity,
     /// When the first bad observation was due.
     pub onset: Timestamp,
-    /// When it began again, the last time that it was over and came back.
+    /// When what goes on of it began, where that was later: it was over and came back, or it was only slow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub again: Option<Timestamp>,
+    pub since: Option<Timestamp>,
     /// When it opened.
     #[serde(default)]
     pub opened_at: Option<Timestamp>,
@@ -201,7 +201,7 @@ impl Incident {
             cause: verdict.cause,
             severity: verdict.severity(),
             onset,
-            again: None,
+            since: None,
             opened_at: None,
             recovered_at: None,
             closed_at: None,
@@ -241,12 +241,12 @@ impl Incident {
     /// Moments that are kept: more would make every write of it large.
     pub const MOMENTS: usize = 50;
 
-    /// When what a verdict of it tells of began: one that was over and is back began again.
+    /// When what a verdict of it tells of began.
     #[must_use]
     pub fn began(&self, verdict: &Verdict) -> Timestamp {
-        match self.again {
+        match self.since {
             None => self.onset,
-            Some(again) if again <= verdict.at => again,
+            Some(since) if since <= verdict.at => since,
             // A verdict of earlier than that, given again: what has come since is not what it tells of.
             Some(_) => verdict.onset.unwrap_or(self.onset),
         }

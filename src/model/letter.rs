@@ -66,18 +66,26 @@ pub struct Letter {
     /// earlier version.
     #[serde(default)]
     pub about: Vec<Incident>,
+    /// The answer about each of them, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub each: Vec<String>,
     /// Whose fault was told before, when that has changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<Cause>,
 }
 
 impl Letter {
-    /// The answer about one of the incidents: all of it when there is but one, otherwise whom it is about and whose fault.
+    /// The answer about one of the incidents: all of it when there is but one.
     #[must_use]
     pub fn headline_of(&self, incident: &Incident) -> String {
         if self.about.len() <= 1 {
             return self.headline.clone();
         }
+        let place = self.about.iter().position(|one| one.id == incident.id);
+        if let Some(answer) = place.and_then(|place| self.each.get(place)) {
+            return answer.clone();
+        }
+        // A letter of an earlier version: whom it is about and whose fault.
         let product = incident.subject.product.as_ref().map(|product| format!(" {product}")).unwrap_or_default();
         let over = if incident.ended().is_some() { ", over" } else { "" };
         format!("{}{product}: {}{over}", incident.subject.party, incident.cause)

@@ -138,6 +138,10 @@ impl Desk<'_> {
     /// A word to everybody who was told.
     fn say(&mut self, id: &Arc<str>, saying: Saying) {
         let Some(incident) = self.known.get(id) else { return };
+        // What people hold to be over, and are not to be told that it is back, looks to them as it did.
+        if saying == Saying::Looking && incident.muted && is_back_unsaid(incident) {
+            return;
+        }
         let word = |channel: &Arc<str>| Word {
             channel: channel.clone(),
             thread: incident.thread(channel).clone(),
@@ -218,7 +222,6 @@ impl Desk<'_> {
         let Some(incident) = self.known.get(id) else { return };
         // Who was not told that it is back holds it to be over.
         if incident.muted && is_back_unsaid(incident) {
-            self.say(id, Saying::Looking);
             self.amend(id, |incident| incident.muted = false);
             return;
         }
@@ -258,9 +261,10 @@ impl Desk<'_> {
     }
 }
 
-/// Whether it has come back since the last word about it.
+/// Whether it was over and has come back since the last word about it.
 fn is_back_unsaid(incident: &Incident) -> bool {
-    !incident.told.is_empty() && incident.again.is_some_and(|again| incident.told_at < Some(again))
+    let ended = incident.history.iter().rfind(|moment| moment.transition == Transition::Closed);
+    !incident.told.is_empty() && ended.is_some_and(|ended| incident.told_at < Some(ended.at))
 }
 
 /// Channels that hear of an incident as it is now, and were not told of it before.

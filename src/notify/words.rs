@@ -48,7 +48,9 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
 #[must_use]
 pub fn closing(world: &World, incident: &Incident) -> Words {
     let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.onset);
-    let lasted = (back - incident.onset).to_std().unwrap_or_default();
+    // With what was well between its flaps.
+    let began = if incident.flaps > 0 { incident.onset } else { incident.began(&incident.verdict) };
+    let lasted = (back - began).to_std().unwrap_or_default();
     let name = world.subject_name(&incident.subject);
     let what = match (incident.subject.as_vantage(), incident.verdict.failure.as_ref().map(|failure| failure.kind)) {
         (Some(region), _) if incident.verdict.reason == Some(Reason::Clock) => {

@@ -62,7 +62,7 @@ fn what_was_over_and_is_back_began_again() {
     let incident = Incident {
         state: IncidentState::Open,
         flaps: 1,
-        again: Some(at(40)),
+        since: Some(at(40)),
         ..Incident::suspected("1".into(), &verdict, at(12))
     };
     let world = World::default();

@@ -66,7 +66,7 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         state,
         cause: Cause::Them,
         onset: at(onset),
-        again: None,
+        since: None,
         opened_at: None,
         recovered_at: None,
         closed_at: (state == IncidentState::Closed).then(|| at(onset + 60)),

@@ -89,6 +89,7 @@ impl Desk<'_> {
             lines: text.lines,
             good_news: saying == Saying::Ending,
             at: self.happened_at(saying, first),
+            each: members.iter().filter(|_| members.len() > 1).map(|member| words::many::line(world, member)).collect(),
             about: if is_digest { members.into_iter().map(without_history).collect() } else { vec![first.clone()] },
             was: if let Saying::Turning(_, was) = saying { was } else { None },
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Words, answer, clock, failing, join, roughly, span, subject_name, was};
+use super::{Words, answer, clock, failing, flaps_alone, join, roughly, span, subject_name, was};
 use crate::{
     attribution::World,
     model::{Cause, Incident, IncidentState, Kind, Reason, Timestamp},
@@ -17,16 +17,27 @@ const LINES: usize = 50;
 /// What is said of `about` in a digest of `all`, oldest first.
 #[must_use]
 pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident], all: &[&Incident]) -> Words {
-    let (over, open): (Vec<&Incident>, Vec<&Incident>) = all.iter().copied().partition(|incident| incident.is_over());
+    let (over, not_over): (Vec<&Incident>, Vec<&Incident>) = all.iter().copied().partition(|one| one.is_over());
+    let is_recovering = |one: &&Incident| one.state == IncidentState::Recovering;
+    let (recovering, open): (Vec<&Incident>, Vec<&Incident>) = not_over.iter().copied().partition(is_recovering);
     let onset = all.iter().map(|incident| incident.onset).min().unwrap_or_default();
     let read_at = all.iter().map(|incident| incident.verdict.at).max().unwrap_or(onset);
     let since = clock(onset, read_at);
     let headline = match saying {
-        _ if open.is_empty() => ended(world, &over, onset),
-        Saying::Ending | Saying::Looking if !over.is_empty() => {
-            let back = if over.len() == 1 { "is" } else { "are" };
-            let (gone, left) = (names(world, &over), names(world, &open));
-            format!("{} of {} {back} back: {gone}. Still failing: {left}.", over.len(), all.len())
+        _ if not_over.is_empty() => ended(world, &over, onset),
+        Saying::Ending | Saying::Looking if !over.is_empty() || !recovering.is_empty() => {
+            let mut said = vec![];
+            if !over.is_empty() {
+                let are = if over.len() == 1 { "is" } else { "are" };
+                said.push(format!("{} of {} {are} back: {}.", over.len(), all.len(), names(world, &over)));
+            }
+            if !recovering.is_empty() {
+                said.push(format!("Recovering: {}.", names(world, &recovering)));
+            }
+            if !open.is_empty() {
+                said.push(format!("Still failing: {}.", names(world, &open)));
+            }
+            said.join(" ")
         }
         Saying::Joining => {
             let more = names(world, about);
@@ -38,7 +49,8 @@ pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident
         }
         _ => format!("{} fail at once since {since}: {}. {}", open.len(), names(world, &open), whose(&open)),
     };
-    let mut lines: Vec<String> = open.iter().chain(&over).take(LINES).map(|incident| line(world, incident)).collect();
+    let mut lines: Vec<String> =
+        open.iter().chain(&recovering).chain(&over).take(LINES).map(|incident| line(world, incident)).collect();
     if all.len() > LINES {
         lines.push(format!("and {} more", all.len() - LINES));
     }
@@ -54,14 +66,15 @@ fn ended(world: &World, over: &[&Incident], onset: Timestamp) -> String {
 }
 
 /// One incident in a line.
-fn line(world: &World, incident: &Incident) -> String {
+pub(in crate::notify) fn line(world: &World, incident: &Incident) -> String {
     let name = subject_name(world, &incident.subject);
     if incident.is_over() || incident.state == IncidentState::Recovering {
         let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.verdict.at);
         let lasted = span(lasted(incident.onset, back));
-        return format!("{name}: back since {}, after {lasted}. {}", clock(back, back), was(&incident.verdict));
+        let flaps = if incident.flaps > 0 { format!(" with {}", flaps_alone(incident.flaps)) } else { String::new() };
+        return format!("{name}: back since {}, after {lasted}{flaps}. {}", clock(back, back), was(&incident.verdict));
     }
-    let mut said = vec![answer(world, &incident.verdict, incident.onset)];
+    let mut said = vec![answer(world, &incident.verdict, incident.began(&incident.verdict))];
     said.extend(failing(&incident.verdict));
     said.join(" ")
 }
