@@ -226,7 +226,7 @@ impl Step {
         incident.turning = None;
         incident.good_rounds += 1;
         // What comes back last says when it was over, and that is not before it began.
-        let back = verdict.onset.filter(|back| *back >= incident.began(&incident.verdict));
+        let back = verdict.onset.filter(|back| *back > incident.began(&incident.verdict));
         incident.recovered_at = incident.recovered_at.max(back).or(Some(now));
         if rules::ready_to_close(incident, verdict, policy) {
             incident.state = IncidentState::Closed;
