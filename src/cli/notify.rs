@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Nobody at a shell waits for longer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `usoryou notify`.
 #[derive(Debug, clap::Args)]

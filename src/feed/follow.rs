@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Notice, Source, Status,
     fetch::{Fetched, Validators, fetch},
+    notice::EMPTY,
 };
 use crate::model::Timestamp;
 
@@ -123,7 +124,9 @@ fn log(source: &Source, told: &Result<Told, String>, failed: &mut Option<String>
     match (told, failed.take()) {
         (Ok(_), Some(_)) => tracing::info!(feed, host, "the status feed can be read again"),
         (Err(why), before) => {
-            if before.as_ref() != Some(why) {
+            if before.as_ref() != Some(why) && why == EMPTY {
+                tracing::info!(feed, host, "the status feed is unknown: {why}");
+            } else if before.as_ref() != Some(why) {
                 tracing::warn!(feed, host, "the status feed is unknown: {why}");
             }
             *failed = Some(why.clone());
@@ -158,7 +161,7 @@ impl Memory {
             Err(error) => {
                 // The other side must not tell us of what we did not understand that it has not changed.
                 self.validators = Validators::default();
-                Err(format!("cannot understand it: {error}"))
+                Err(error.in_words())
             }
         }
     }

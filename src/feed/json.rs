@@ -12,7 +12,7 @@ pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, NotUnderstood>
     let text = text(body)?;
     let text = text.trim();
     if text.is_empty() {
-        return Err(NotUnderstood::empty());
+        return Err(NotUnderstood::new("it is empty"));
     }
     if text.starts_with('<') {
         return Err(NotUnderstood::new("it is a web page"));

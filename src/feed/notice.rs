@@ -47,6 +47,9 @@ pub struct Notice {
     pub url: Option<String>,
 }
 
+/// What is said of a feed without entries: some are so whenever all is well.
+pub(super) const EMPTY: &str = "it is empty, which proves nothing";
+
 /// A feed that is not what it should be. Completes "cannot understand it: …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -64,7 +67,12 @@ impl NotUnderstood {
 
     /// A list without entries is what a broken feed looks like too.
     pub(super) fn empty() -> Self {
-        Self::new("it is empty, which proves nothing")
+        Self::new(EMPTY)
+    }
+
+    /// Why nothing can be said, as a sentence goes on.
+    pub(super) fn in_words(&self) -> String {
+        if self.0 == EMPTY { EMPTY.to_owned() } else { format!("cannot understand it: {self}") }
     }
 }
 
