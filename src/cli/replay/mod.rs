@@ -161,7 +161,11 @@ fn plans(common: &Common, args: &Args, source: Box<dyn Read + Send>) -> Result<(
     };
     let vantage = VantageOverrides::default();
     // Without a configuration where one is by default, the trace itself has to say what there is.
-    if common.config == Path::new("probes.yaml") && !common.config.exists() && args.policy.is_none() {
+    if common.config == Path::new("probes.yaml") && !common.config.exists() {
+        if args.policy.is_some() {
+            let why = "there is no probes.yaml that --policy could be compared with: give --config FILE";
+            return Err(Stopped::Usage(why.to_owned()));
+        }
         let (source, text) = derived::configuration(source)?;
         let read = config::read_text(&text, "the trace".as_ref(), &|_| None, &net, &vantage).map_err(shown)?;
         writeln!(
