@@ -35,12 +35,19 @@ pub(super) struct Bond {
     pub(super) sure: bool,
     /// When either was last bad.
     pub(super) root_bad: Timestamp,
+    /// When the root was last bad and not only slow; nothing when it never was.
+    pub(super) root_failed: Option<Timestamp>,
     pub(super) bad: Timestamp,
     /// Whether it has been well for some rounds meanwhile, where nothing says that the two belong together.
     pub(super) apart: bool,
 }
 
 impl Bond {
+    /// Whether the root failed, and was not only slow, until lately.
+    pub(super) fn has_failed_lately(&self, now: Timestamp) -> bool {
+        self.root_failed.is_some_and(|failed| now - failed <= delta(AFTERWARDS))
+    }
+
     fn holds(&self, now: Timestamp) -> bool {
         // What was only ever suspected explains nothing afterwards.
         let afterwards = if self.sure { AFTERWARDS } else { Duration::ZERO };
@@ -70,6 +77,7 @@ impl Fates {
         for (subject, bond) in &mut self.bonds {
             if let Some(root) = verdicts.get(&bond.root).filter(|root| root.is_bad() && root.has_evidence()) {
                 bond.root_bad = now;
+                bond.root_failed = if root.degraded { bond.root_failed } else { Some(now) };
                 bond.sure |= is_told(world, root);
             }
             match verdicts.get(subject) {

@@ -86,6 +86,7 @@ impl<'a> Fate<'a> {
                 declared: root.declared,
                 sure: sure(&root),
                 root_bad: self.now,
+                root_failed: (!root.verdict.degraded).then_some(self.now),
                 bad: self.now,
                 apart: false,
             });
@@ -99,7 +100,8 @@ impl<'a> Fate<'a> {
         let bond = self.fates.bonds.get(&self.verdict.subject)?;
         let gone = Verdict::ok(bond.root.clone(), self.now);
         let root = self.verdicts.get(&bond.root).unwrap_or(&gone);
-        if root.is_bad() && root.degraded && !self.verdict.degraded {
+        // What comes back slowly is not what was slow all along.
+        if root.is_bad() && root.degraded && !self.verdict.degraded && !bond.has_failed_lately(self.now) {
             return None;
         }
         Some(self.explained(&Root { verdict: root, declared: bond.declared }))
