@@ -224,11 +224,14 @@ fn nobody_is_believed_who_should_not_be() {
     assert_eq!(hand_in(hub.address, TOKEN, Some("gzip"), b"no gzip").0, 400);
     assert_eq!(hand_in(hub.address, TOKEN, Some("br"), b"what").0, 415);
     assert!(hub.status_field("VmRSS:") < before + 32_000, "memory stays bounded");
-    for (reason, count) in [("stranger", 2.0), ("too_large", 1.0), ("spoilt", 2.0)] {
+    for (reason, count) in [("stranger", 2.0), ("too_large", 2.0), ("spoilt", 1.0)] {
         let label = format!("reason=\"{reason}\"");
         assert_eq!(hub.figure(&["usoryou_hub_batches_turned_away_total", &label]), Some(count), "{reason}");
     }
     assert_eq!(observations(&hub).len(), 1);
+    let log = hub.log();
+    let said = |what: &str| log.matches(what).count();
+    assert_eq!((said("a batch is turned away"), said("observations are refused: line 2")), (3, 1), "each once: {log}");
 }
 
 #[test]
