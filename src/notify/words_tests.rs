@@ -1,7 +1,7 @@
 //! The parts that sentences are made of; whole messages are in `tests/scenarios`.
 
 use super::*;
-use crate::model::IncidentState;
+use crate::{model::IncidentState, notify::plan::Saying};
 
 #[test]
 fn spans_are_read_aloud() {
@@ -77,4 +77,25 @@ fn what_was_over_and_is_back_began_again() {
     assert!(facts.contains(&("again", "1 flap in 38 s".to_owned())), "{facts:?}");
     let before = Verdict { at: at(30), onset: Some(at(25)), ..verdict };
     assert_eq!(incident.began(&before), at(25));
+}
+
+#[test]
+fn what_recovers_before_many_are_told_of_it_is_named_all_the_same() {
+    let world = World::default();
+    let incident = |party: &str| {
+        let at: Timestamp = "2026-11-22T10:32:00Z".parse().unwrap();
+        let verdict: Verdict = serde_json::from_value(serde_json::json!({
+            "subject": {"party": party}, "at": at, "cause": "them", "regions": ["a"], "regions_seen": 1,
+            "confidence": 0.9, "round": 1, "onset": at,
+        }))
+        .unwrap();
+        Incident { state: IncidentState::Recovering, ..Incident::suspected(party.into(), &verdict, at) }
+    };
+    let (one, two) = (incident("one"), incident("two"));
+    let all = [&one, &two];
+    for saying in [Saying::Opening, Saying::Reminding] {
+        let said = many::words(&world, saying, &all, &all).headline;
+        assert!(said.contains("2 ") && said.contains("one and two. It's them."), "{said}");
+    }
+    assert_eq!(many::words(&world, Saying::Looking, &all, &all).headline, "Recovering: one and two.");
 }

@@ -41,13 +41,20 @@ pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident
         }
         Saying::Joining => {
             let more = names(world, about);
-            format!("{} more fail, {} at once since {since}: {more}. {}", about.len(), open.len(), whose(&open))
+            format!("{} more fail, {} at once since {since}: {more}. {}", about.len(), not_over.len(), whose(&not_over))
         }
         Saying::Reminding => {
             let lasted = roughly(lasted(onset, read_at));
-            format!("Still down after {lasted}, {} at once: {}. {}", open.len(), names(world, &open), whose(&open))
+            format!(
+                "Still down after {lasted}, {} at once: {}. {}",
+                not_over.len(),
+                names(world, &not_over),
+                whose(&not_over)
+            )
         }
-        _ => format!("{} fail at once since {since}: {}. {}", open.len(), names(world, &open), whose(&open)),
+        _ => {
+            format!("{} fail at once since {since}: {}. {}", not_over.len(), names(world, &not_over), whose(&not_over))
+        }
     };
     let mut lines: Vec<String> =
         open.iter().chain(&recovering).chain(&over).take(LINES).map(|incident| line(world, incident)).collect();
