@@ -49,7 +49,7 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Add {
-    /// What to silence: a party, or one product of it
+    /// What to silence: a party by its key or its name, or one product of it
     #[arg(value_name = "PARTY[/PRODUCT]")]
     subject: String,
     /// For how long

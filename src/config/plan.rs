@@ -43,6 +43,26 @@ pub struct Plan {
     pub slack_signing_secret: Option<Secret>,
 }
 
+impl Plan {
+    /// The key of the party that somebody means who writes its key or its name, large or small; nothing where none or more
+    /// than one is called so.
+    #[must_use]
+    pub fn party_called(&self, said: &str) -> Option<&Arc<str>> {
+        if let Some((key, _)) = self.parties.get_key_value(said) {
+            return Some(key);
+        }
+        let said = said.to_lowercase();
+        let mut called = self
+            .parties
+            .iter()
+            .filter(|(key, party)| [*key, &party.name].iter().any(|name| name.to_lowercase() == said));
+        match (called.next(), called.next()) {
+            (Some((key, _)), None) => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// Who answers for a thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {

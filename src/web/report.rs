@@ -52,7 +52,8 @@ pub async fn report(store: &Store, plan: Option<&Plan>, period: &Period) -> Resu
         minutes.insert(party.into(), (minute, covered));
         covered
     };
-    let wanted = |party: &str| match &period.party {
+    let only = period.party.as_ref().map(|said| plan.and_then(|plan| plan.party_called(said)).unwrap_or(said));
+    let wanted = |party: &str| match only {
         Some(only) => **only == *party,
         None => who(party).kind == PartyKind::Provider,
     };

@@ -406,7 +406,9 @@ fn what_a_person_silenced_is_a_note_and_is_told_when_it_outlasts_that() {
     let told = slack.shows(1)[0].clone();
     assert!(told.text.contains("\nNote: not told before: silenced by anna until "), "{told:#?}");
     assert_eq!(run(&["list"]).1, "nothing is silenced\n");
-    let mistakes: [(&[&str], &str); 5] = [
+    let (code, said, _) = run(&["add", "FireBase", "--for", "1h", "--why", "x", "--by", "x", "--region", "local"]);
+    assert!(code == 0 && said.contains("  firebase, only from local, until "), "{said}");
+    let mistakes: [(&[&str], &str); 7] = [
         (&["remove", "s-1"], "usoryou: there is no such silence, or it is over\n"),
         (&["remove", "../x"], "usoryou: a silence has an id such as s-1; `usoryou silence list` shows them\n"),
         (
@@ -415,7 +417,15 @@ fn what_a_person_silenced_is_a_note_and_is_told_when_it_outlasts_that() {
         ),
         (
             &["add", "firebase/x", "--for", "1h", "--why", "x", "--by", "x"],
-            "usoryou: `firebase` has no product named `x`\n",
+            "usoryou: `firebase` has no product named `x`; it has none\n",
+        ),
+        (
+            &["add", "usoryou/mars", "--for", "1h", "--why", "x", "--by", "x"],
+            "usoryou: `usoryou` has no product named `mars`; known here: local, store\n",
+        ),
+        (
+            &["add", "firebase", "--for", "1h", "--why", "x", "--by", "x", "--region", "mars"],
+            "usoryou: nothing was ever seen from a region named `mars`; known here: local\n",
         ),
         (
             &["add", "firebase", "--for", "91d", "--why", "x", "--by", "x"],

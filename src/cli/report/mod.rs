@@ -41,7 +41,7 @@ pub(super) struct Args {
     /// The time that has just passed, such as 7d [default: 30d]
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["from", "to"])]
     last: Option<Span>,
-    /// Only this party; every provider when none is named
+    /// Only this party, by its key or its name; every provider when none is named
     #[arg(long, value_name = "PARTY")]
     party: Option<String>,
     /// Read this store instead of asking the hub; it may be in use

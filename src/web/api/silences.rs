@@ -1,7 +1,7 @@
 //! `/api/v1/silences`: who does not want to hear of what, why, until when. Adding one turns pages into notes; it changes
 //! no verdict and deletes nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,6 +11,7 @@ use axum::{
 
 use super::Refused;
 use crate::{
+    config::Plan,
     model::{Cause, Silence, Subject, Timestamp},
     protocol::Span,
     web::Site,
@@ -68,17 +69,14 @@ pub(super) async fn add(
         _ => return Err(refused("a silence lasts longer than nothing, and at most 90d")),
     };
     let plan = site.given.plan.borrow().clone();
-    if !plan.parties.contains_key(&wish.party) && *wish.party != *Subject::OBSERVER {
-        let known: Vec<&str> = plan.parties.keys().map(|party| &**party).collect();
-        return Err(refused(&format!("there is no party named `{}`; known here: {}", wish.party, known.join(", "))));
-    }
-    let of_party = |probe: &&Arc<crate::config::Probe>| probe.subject.party == wish.party;
-    let is_product = |product: &Arc<str>| {
-        *wish.party == *Subject::OBSERVER
-            || plan.probes.iter().filter(of_party).any(|probe| probe.subject.product.as_ref() == Some(product))
-    };
-    if let Some(product) = wish.product.as_ref().filter(|product| !is_product(product)) {
-        return Err(refused(&format!("`{}` has no product named `{product}`", wish.party)));
+    let regions = regions(&site);
+    let party = party(&plan, &wish.party)?;
+    let product = wish.product.as_deref().map(|product| product_of(&plan, &regions, &party, product)).transpose()?;
+    if let Some(region) = wish.region.as_ref().filter(|region| !regions.is_empty() && !regions.contains(*region)) {
+        return Err(refused(&format!(
+            "nothing was ever seen from a region named `{region}`; known here: {}",
+            list(&regions)
+        )));
     }
     let (by, why) = (wish.by.trim(), wish.why.trim());
     if by.is_empty() || why.is_empty() {
@@ -89,8 +87,8 @@ pub(super) async fn add(
     }
     let silence = Silence {
         id: "".into(),
-        party: wish.party,
-        product: wish.product,
+        party,
+        product,
         cause: wish.cause,
         region: wish.region,
         by: by.into(),
@@ -101,6 +99,41 @@ pub(super) async fn add(
     let added = site.store()?.add_silence(silence).await?;
     tracing::info!(silence = &*added.id, party = &*added.party, by = &*added.by, until = %added.until, "silenced: {}", added.why);
     Ok((StatusCode::CREATED, Json(added)))
+}
+
+/// The party that is meant by its key or its name.
+fn party(plan: &Plan, said: &str) -> Result<Arc<str>, Refused> {
+    if said == Subject::OBSERVER {
+        return Ok(said.into());
+    }
+    plan.party_called(said).cloned().ok_or_else(|| {
+        let why = format!("there is no party named `{said}`; known here: {}", list(plan.parties.keys()));
+        Refused(StatusCode::BAD_REQUEST, why)
+    })
+}
+
+/// The product that is meant; of ourselves a region, or the store.
+fn product_of(plan: &Plan, regions: &BTreeSet<Arc<str>>, party: &Arc<str>, said: &str) -> Result<Arc<str>, Refused> {
+    let of_party = plan.probes.iter().filter(|probe| probe.subject.party == *party);
+    let mut known: BTreeSet<Arc<str>> = of_party.filter_map(|probe| probe.subject.product.clone()).collect();
+    if **party == *Subject::OBSERVER {
+        known = regions.clone();
+        known.insert(Subject::STORE.into());
+    }
+    let meant = known.get(said).or_else(|| known.iter().find(|one| one.to_lowercase() == said.to_lowercase()));
+    meant.cloned().ok_or_else(|| {
+        let there = if known.is_empty() { "it has none".to_owned() } else { format!("known here: {}", list(&known)) };
+        Refused(StatusCode::BAD_REQUEST, format!("`{party}` has no product named `{said}`; {there}"))
+    })
+}
+
+/// Where somebody looks from, or has lately.
+fn regions(site: &Site) -> BTreeSet<Arc<str>> {
+    site.given.view.borrow().verdicts.iter().filter_map(|verdict| verdict.subject.as_vantage().cloned()).collect()
+}
+
+fn list<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) -> String {
+    names.into_iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) async fn end(State(site): State<Site>, Path(id): Path<String>) -> Result<Json<Silence>, Refused> {
