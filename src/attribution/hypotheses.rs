@@ -418,23 +418,25 @@ fn score(rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)
     let spoken: Vec<Vec<Spoken>> = rows.iter().map(Row::spoken).collect();
     // By label, severity and round.
     let mut said = vec![vec![[0.0_f32; SEVERITIES.len()]; rounds]; labels.len()];
+    // Votes and voters by round.
+    let mut heard_in = vec![(0.0_f32, 0.0_f32); rounds];
     for ((label, _), said) in labels.iter().zip(&mut said) {
-        let sound = label.sound();
-        let covered: Vec<&[Spoken]> =
-            rows.iter().zip(&spoken).filter(|(row, _)| label.covers(row)).map(|(_, spoken)| &**spoken).collect();
-        for (round, said) in said.iter_mut().enumerate() {
-            let (mut votes, mut voters) = (0.0_f32, 0.0_f32);
-            for spoken in covered.iter().filter_map(|spoken| spoken.get(round)) {
+        let sound = label.sound() as usize;
+        heard_in.fill((0.0, 0.0));
+        for (_, spoken) in rows.iter().zip(&spoken).filter(|(row, _)| label.covers(row)) {
+            for ((spoken, said), (votes, voters)) in spoken.iter().zip(&mut *said).zip(&mut heard_in) {
                 for (said, more) in said.iter_mut().zip(spoken.said) {
                     *said += more;
                 }
-                votes += spoken.votes[sound as usize];
-                voters += spoken.voters;
+                *votes += spoken.votes[sound];
+                *voters += spoken.voters;
             }
+        }
+        for (said, (votes, voters)) in said.iter_mut().zip(&heard_in) {
             // A fault that comes and goes rests now and then.
             said.iter_mut().for_each(|said| *said = said.max(-REST));
             // However many cells fail alike in a round, that they do so is seen once.
-            if voters > 0.0 {
+            if *voters > 0.0 {
                 let vote = (votes / voters).clamp(-2.0, 2.0) * heard;
                 said.iter_mut().for_each(|said| *said += vote);
             }

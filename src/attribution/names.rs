@@ -73,19 +73,26 @@ fn is_same(one: &str, other: &str) -> bool {
     one.len() == other.len() && begins_with(one.as_bytes(), other.as_bytes())
 }
 
-/// Whether bytes begin with others, sixteen at a time: not every C library that we are linked with compares more than one.
+/// Whether bytes begin with others, many at a time: not every C library that we are linked with compares more than one.
 pub(crate) fn begins_with(bytes: &[u8], with: &[u8]) -> bool {
-    let Some(mut bytes) = bytes.get(..with.len()) else { return false };
-    let mut with = with;
-    while let (Some((one, rest)), Some((other, behind))) =
-        (bytes.split_first_chunk::<16>(), with.split_first_chunk::<16>())
-    {
-        if u128::from_le_bytes(*one) != u128::from_le_bytes(*other) {
-            return false;
-        }
-        (bytes, with) = (rest, behind);
+    let Some(bytes) = bytes.get(..with.len()) else { return false };
+    let ((ones, one), (others, other)) = (bytes.as_chunks::<32>(), with.as_chunks::<32>());
+    ones.iter().zip(others).all(|(one, other)| one == other) && is_same_rest(one, other)
+}
+
+/// The same of fewer than 32 bytes, as many on either side.
+fn is_same_rest(one: &[u8], other: &[u8]) -> bool {
+    match one.len() {
+        16.. => have_same_ends::<16>(one, other),
+        8.. => have_same_ends::<8>(one, other),
+        4.. => have_same_ends::<4>(one, other),
+        _ => one.iter().eq(other),
     }
-    bytes.iter().eq(with)
+}
+
+/// Whether the first bytes are the same, and the last, which may be some of the first.
+fn have_same_ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+    one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
 }
 
 /// A hash of few instructions.
@@ -139,8 +146,8 @@ mod tests {
 
     #[test]
     fn every_byte_of_a_beginning_counts() {
-        let text: Vec<u8> = (0..50).collect();
-        for length in 0..50 {
+        let text: Vec<u8> = (0..150).collect();
+        for length in 0..150 {
             assert!(begins_with(&text, &text[..length]));
             for wrong in 0..length {
                 let mut other = text[..length].to_vec();
@@ -148,7 +155,7 @@ mod tests {
                 assert!(!begins_with(&text, &other), "{wrong} of {length}");
             }
         }
-        assert!(!begins_with(&text[..49], &text));
+        assert!(!begins_with(&text[..149], &text));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
+    fields::Fields,
     lines::{Line, Lines},
-    parse::{Fields, NoObservation, Parsed, Parser},
+    parse::{NoObservation, Parsed, Parser},
     trace::Odd,
 };
 

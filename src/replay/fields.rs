@@ -1,6 +1,11 @@
-//! The fields of a line that judging needs, by their names; all others are passed over.
+//! What of a line is looked at: its fields by their names, and their values as they came.
 
-/// What of a line is looked at.
+use std::net::SocketAddr;
+
+use super::parse::{NoObservation, Parsed};
+use crate::model::{Connection, Kind, Outcome, Phase, Sighting, Timestamp, Varied};
+
+/// What of a line is looked at. Texts that are handed on as they are come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     Probe,
@@ -11,6 +16,7 @@ pub(super) enum Field {
     Build,
     Config,
     Credential,
+    Detail,
     ScheduledAt,
     StartedAt,
     ReceivedAt,
@@ -19,6 +25,8 @@ pub(super) enum Field {
     Peer,
     Varied,
     Failure,
+    FailurePhase,
+    FailureKind,
     Phases,
     Duration,
     HttpStatus,
@@ -27,28 +35,139 @@ pub(super) enum Field {
     Other,
 }
 
-/// Of a line.
-pub(super) const FIELDS: &[(&str, Field)] = &[
-    ("probe", Field::Probe),
-    ("party", Field::Party),
-    ("product", Field::Product),
-    ("region", Field::Region),
-    ("node", Field::Node),
-    ("build", Field::Build),
-    ("config", Field::Config),
-    ("credential", Field::Credential),
-    ("scheduled_at", Field::ScheduledAt),
-    ("started_at", Field::StartedAt),
-    ("received_at", Field::ReceivedAt),
-    ("outcome", Field::Outcome),
-    ("connection", Field::Connection),
-    ("peer", Field::Peer),
-    ("varied", Field::Varied),
-    ("failure", Field::Failure),
-    ("phases", Field::Phases),
-    ("duration", Field::Duration),
-    ("http_status", Field::HttpStatus),
-];
+/// How many fields are texts.
+const TEXTS: usize = Field::Detail as usize + 1;
 
-/// Of `phases`.
-pub(super) const PHASES: &[(&str, Field)] = &[("resolve", Field::Resolve), ("connect", Field::Connect)];
+impl Field {
+    /// By a key of a line, or of an object in it that is one of ours.
+    pub(super) fn called(key: &str, within: Self) -> Self {
+        match (within, key) {
+            (Self::Other, "probe") => Self::Probe,
+            (Self::Other, "party") => Self::Party,
+            (Self::Other, "product") => Self::Product,
+            (Self::Other, "region") => Self::Region,
+            (Self::Other, "node") => Self::Node,
+            (Self::Other, "build") => Self::Build,
+            (Self::Other, "config") => Self::Config,
+            (Self::Other, "credential") => Self::Credential,
+            (Self::Other, "scheduled_at") => Self::ScheduledAt,
+            (Self::Other, "started_at") => Self::StartedAt,
+            (Self::Other, "received_at") => Self::ReceivedAt,
+            (Self::Other, "outcome") => Self::Outcome,
+            (Self::Other, "connection") => Self::Connection,
+            (Self::Other, "peer") => Self::Peer,
+            (Self::Other, "varied") => Self::Varied,
+            (Self::Other, "failure") => Self::Failure,
+            (Self::Other, "phases") => Self::Phases,
+            (Self::Other, "duration") => Self::Duration,
+            (Self::Other, "http_status") => Self::HttpStatus,
+            (Self::Phases, "resolve") => Self::Resolve,
+            (Self::Phases, "connect") => Self::Connect,
+            (Self::Failure, "phase") => Self::FailurePhase,
+            (Self::Failure, "kind") => Self::FailureKind,
+            (Self::Failure, "detail") => Self::Detail,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether it is a text that is handed on as it is.
+    pub(super) const fn is_text(self) -> bool {
+        (self as usize) < TEXTS
+    }
+}
+
+/// A text by its place: in the line, or among those that were unescaped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Text {
+    #[default]
+    Missing,
+    Plain(u32, u32),
+    Unescaped(u32, u32),
+}
+
+impl Text {
+    /// From a place in the line to another.
+    pub(super) const fn plain(begin: usize, end: usize) -> Self {
+        let (begin, end) = places(begin, end);
+        Self::Plain(begin, end)
+    }
+
+    /// From a place among the texts that were unescaped to another.
+    pub(super) const fn unescaped(begin: usize, end: usize) -> Self {
+        let (begin, end) = places(begin, end);
+        Self::Unescaped(begin, end)
+    }
+
+    fn of<'a>(self, line: &'a str, unescaped: &'a str) -> Option<&'a str> {
+        match self {
+            Self::Missing => None,
+            Self::Plain(begin, end) => line.get(begin as usize..end as usize),
+            Self::Unescaped(begin, end) => unescaped.get(begin as usize..end as usize),
+        }
+    }
+}
+
+/// The values of a line as they came, texts by their places: what is needed to make a [`Parsed`] of the line.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields {
+    texts: [Text; TEXTS],
+    pub(super) connection: Connection,
+    pub(super) scheduled_at: Option<Timestamp>,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) received_at: Option<Timestamp>,
+    pub(super) outcome: Option<Option<Outcome>>,
+    pub(super) failure_phase: Option<Option<Phase>>,
+    pub(super) failure_kind: Option<Kind>,
+    pub(super) duration: f64,
+    pub(super) resolve: Option<f64>,
+    pub(super) connect: Option<f64>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) http_status: Option<u16>,
+    pub(super) varied: Option<Varied>,
+}
+
+impl Fields {
+    /// Where the text of a field is.
+    pub(super) fn put(&mut self, field: Field, text: Text) {
+        if let Some(place) = self.texts.get_mut(field as usize) {
+            *place = text;
+        }
+    }
+
+    /// What a line says, of which these are the fields.
+    pub(super) fn parsed<'a>(&self, line: &'a str, unescaped: &'a str) -> Result<Parsed<'a>, NoObservation> {
+        let text = |field: Field| self.texts.get(field as usize)?.of(line, unescaped);
+        let needed = |field, name| text(field).ok_or(NoObservation::Lacking(name));
+        let outcome = self.outcome.ok_or(NoObservation::Lacking("outcome"))?;
+        // A phase of a newer version: where it happened cannot be told apart.
+        let phase = self.failure_phase.flatten().unwrap_or(Phase::Exchange);
+        let sighting = Sighting {
+            probe: needed(Field::Probe, "probe")?,
+            party: needed(Field::Party, "party")?,
+            product: text(Field::Product),
+            region: needed(Field::Region, "region")?,
+            node: text(Field::Node).unwrap_or_default(),
+            connection: self.connection,
+            scheduled_at: self.scheduled_at.ok_or(NoObservation::Lacking("scheduled_at"))?,
+            started_at: self.started_at,
+            outcome: outcome.unwrap_or(Outcome::Inconclusive),
+            failure: self.failure_kind.map(|kind| (phase, kind)),
+            detail: text(Field::Detail).unwrap_or_default(),
+            duration: self.duration,
+            resolve: self.resolve,
+            connect: self.connect,
+            peer: self.peer,
+            http_status: self.http_status,
+            build: text(Field::Build).unwrap_or_default(),
+            config: text(Field::Config).unwrap_or_default(),
+            credential: text(Field::Credential),
+            varied: self.varied,
+        };
+        Ok(Parsed { sighting, received_at: self.received_at, foreign_outcome: outcome.is_none() })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "lines are shorter by far")]
+const fn places(begin: usize, end: usize) -> (u32, u32) {
+    (begin as u32, end as u32)
+}

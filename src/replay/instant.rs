@@ -1,31 +1,51 @@
 //! RFC 3339 quickly: the form that we write ourselves is read by hand, every other form by chrono, which a hub that
 //! takes an observation asks too.
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{NaiveDate, NaiveTime, Timelike as _};
 
 use crate::model::Timestamp;
 
 /// Days of the months of a year without a leap day.
 const LENGTHS: [u32; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/// Reads instants; most of them are of the day that the last one was of.
+/// Reads instants; most of them are of the minute that the last one was of.
 #[derive(Debug, Default)]
 pub(super) struct Instants {
-    /// A day as it is written, and what it means.
-    day: Option<([u8; 10], NaiveDate)>,
+    last: Option<Minute>,
+}
+
+/// A minute as it is written, and what it means.
+#[derive(Debug, Clone, Copy)]
+struct Minute {
+    written: [u8; 16],
+    day: NaiveDate,
+    /// Since midnight.
+    seconds: u32,
 }
 
 impl Instants {
     /// `2026-11-22T10:32:00.004Z`; nothing when it is no instant.
+    #[inline]
     pub(super) fn read(&mut self, text: &str) -> Option<Timestamp> {
-        if let Some((written, time)) = text.as_bytes().split_first_chunk::<10>()
-            && let Some((_, day)) = self.day.filter(|(day, _)| day == written)
-            && let Some((second, nanos)) = time_of_day(time)
+        if let Some((written, rest)) = text.as_bytes().split_first_chunk::<16>()
+            && let Some(minute) = self.last.filter(|minute| minute.written == *written)
+            && let Some((second, nanos)) = seconds(rest)
         {
-            return Some(day.and_time(NaiveTime::from_num_seconds_from_midnight_opt(second, nanos)?).and_utc());
+            let time = NaiveTime::from_num_seconds_from_midnight_opt(minute.seconds + second, nanos)?;
+            return Some(minute.day.and_time(time).and_utc());
         }
+        self.anew(text)
+    }
+
+    #[cold]
+    fn anew(&mut self, text: &str) -> Option<Timestamp> {
         let Some(at) = ours(text.as_bytes()) else { return text.parse().ok() };
-        self.day = text.as_bytes().first_chunk::<10>().map(|day| (*day, at.date_naive()));
+        let seconds = at.time().num_seconds_from_midnight() / 60 * 60;
+        self.last = text.as_bytes().first_chunk::<16>().map(|written| Minute {
+            written: *written,
+            day: at.date_naive(),
+            seconds,
+        });
         Some(at)
     }
 }
@@ -51,16 +71,22 @@ fn ours(text: &[u8]) -> Option<Timestamp> {
 /// `THH:MM:SS`, up to nine digits of a fraction, `Z`: seconds since midnight, and nanoseconds. Leap seconds are chrono's
 /// to judge.
 fn time_of_day(text: &[u8]) -> Option<(u32, u32)> {
-    let (head, tail) = text.split_first_chunk::<9>()?;
-    if [head[0], head[3], head[6]] != *b"T::" {
+    let (head, tail) = text.split_first_chunk::<6>()?;
+    if [head[0], head[3]] != *b"T:" {
         return None;
     }
-    let (hour, minute, second) = (two(head, 1)?, two(head, 4)?, two(head, 7)?);
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
+    let (hour, minute, (second, nanos)) = (two(head, 1)?, two(head, 4)?, seconds(tail)?);
+    (hour < 24 && minute < 60).then_some((hour * 3600 + minute * 60 + second, nanos))
+}
+
+/// `:SS`, up to nine digits of a fraction, `Z`: seconds and nanoseconds.
+#[inline]
+fn seconds(text: &[u8]) -> Option<(u32, u32)> {
+    let ([b':', tens, ones], tail) = text.split_first_chunk::<3>()? else { return None };
+    let second = digit(*tens)? * 10 + digit(*ones)?;
     let nanos = match tail {
         b"Z" => 0,
+        [b'.', a, b, c, b'Z'] => (digit(*a)? * 100 + digit(*b)? * 10 + digit(*c)?) * 1_000_000,
         [b'.', digits @ .., b'Z'] if (1..=9).contains(&digits.len()) => {
             let mut nanos = 0;
             for place in 0..9 {
@@ -70,7 +96,7 @@ fn time_of_day(text: &[u8]) -> Option<(u32, u32)> {
         }
         _ => return None,
     };
-    Some((hour * 3600 + minute * 60 + second, nanos))
+    (second < 60).then_some((second, nanos))
 }
 
 fn two(text: &[u8], at: usize) -> Option<u32> {
@@ -128,10 +154,12 @@ mod tests {
             let text = format!("{}{fraction}Z", at.format("%Y-%m-%dT%H:%M:%S"));
             let expected = text.parse().ok();
             prop_assert_eq!(instant(&text), expected);
-            // Of the same day as another, in whatever zone that was told.
+            // Of the same day and minute as another, in whatever zone that was told.
             for zone in ["Z", "+14:00", "-12:00"] {
                 let mut instants = Instants::default();
                 instants.read(&format!("{}T23:59:59{zone}", at.format("%Y-%m-%d")));
+                prop_assert_eq!(instants.read(&text), expected);
+                instants.read(&format!("{}:59{zone}", at.format("%Y-%m-%dT%H:%M")));
                 prop_assert_eq!(instants.read(&text), expected);
             }
         }

@@ -13,6 +13,8 @@ pub(super) struct Lines<R> {
     block: Vec<u8>,
     begin: usize,
     end: usize,
+    /// The end of the next line, where that has been looked for.
+    found: Option<usize>,
     read: u64,
     over: bool,
 }
@@ -29,7 +31,7 @@ pub(super) enum Line<'a> {
 impl<R: Read> Lines<R> {
     /// The lines of a source.
     pub(super) fn new(source: R) -> Self {
-        Self { source, block: vec![0; BLOCK + LONGEST], begin: 0, end: 0, read: 0, over: false }
+        Self { source, block: vec![0; BLOCK + LONGEST], begin: 0, end: 0, found: None, read: 0, over: false }
     }
 
     /// Bytes read from the source.
@@ -45,9 +47,8 @@ impl<R: Read> Lines<R> {
         let mut looked = 0;
         let mut too_long = false;
         loop {
-            let waiting = self.block.get(self.begin + looked..self.end).unwrap_or_default();
-            if let Some(offset) = memchr::memchr(b'\n', waiting) {
-                let (begin, end) = (self.begin, self.begin + looked + offset);
+            if let Some(end) = self.found.take().or_else(|| self.look_for_end(looked)) {
+                let begin = self.begin;
                 self.begin = end + 1;
                 return Ok(Some(self.line(begin, end, too_long)));
             }
@@ -59,7 +60,7 @@ impl<R: Read> Lines<R> {
                 }
                 return Ok(Some(self.line(begin, end, too_long)));
             }
-            looked += waiting.len();
+            looked = self.end - self.begin;
             if looked > LONGEST {
                 // Its end is still sought, the rest of it forgotten.
                 too_long = true;
@@ -70,8 +71,15 @@ impl<R: Read> Lines<R> {
     }
 
     /// Whether a whole line is at hand without another look at the source.
-    pub(super) fn has_another(&self) -> bool {
-        self.block.get(self.begin..self.end).is_some_and(|waiting| memchr::memchr(b'\n', waiting).is_some())
+    pub(super) fn has_another(&mut self) -> bool {
+        self.found = self.look_for_end(0);
+        self.found.is_some()
+    }
+
+    /// The end of the next line, which is not among so many bytes of it.
+    fn look_for_end(&self, looked: usize) -> Option<usize> {
+        let begin = self.begin + looked;
+        memchr::memchr(b'\n', self.block.get(begin..self.end)?).map(|offset| begin + offset)
     }
 
     fn line(&self, begin: usize, end: usize, too_long: bool) -> Line<'_> {

@@ -9,16 +9,16 @@
 mod ahead;
 mod fields;
 mod instant;
-mod keys;
 mod line;
 mod lines;
 mod number;
 mod order;
 mod parse;
 mod peers;
-mod prefix;
 mod scan;
+mod template;
 mod trace;
+mod values;
 
 pub use line::Line;
 pub use parse::{NoObservation, Parsed, Parser};

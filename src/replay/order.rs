@@ -2,20 +2,24 @@
 //! due waits here until the trace has come to that instant; what no honest clock says does not move the clock. Bounded:
 //! when too much waits, the first of it is taken early.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
-
-use chrono::{Datelike as _, TimeDelta};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use crate::model::Timestamp;
 
+/// Microseconds since 1970, or between two instants: asked for with every line.
+type Micros = i64;
+
+const SECOND: Micros = 1_000_000;
 /// An observation may be known so much later than those around it and is still taken at once.
-const SLACK: TimeDelta = TimeDelta::seconds(5);
+const SLACK: Micros = 5 * SECOND;
 /// A trace that goes on so much later has a gap, or one line is wrong: the next lines tell.
-const LEAP: TimeDelta = TimeDelta::hours(1);
+const LEAP: Micros = 3_600 * SECOND;
 /// So many lines in a row are not wrong.
 const AGREED: usize = 8;
-/// Nothing is delivered later than this; whoever says so does not know the time.
-const LATEST: TimeDelta = TimeDelta::days(7);
+/// Nothing is delivered so much earlier or later; whoever says so does not know the time.
+const DELIVERED: Range<Micros> = -86_400 * SECOND..7 * 86_400 * SECOND;
+/// The years in which we could live, 2000 to 2099.
+const OURS: Range<Micros> = 946_684_800 * SECOND..4_102_444_800 * SECOND;
 /// Lines that wait, and their bytes, at most.
 const ROOM: (usize, usize) = (100_000, 64 << 20);
 
@@ -29,7 +33,7 @@ pub(super) enum Turn {
         /// When it was known.
         known_at: Timestamp,
         /// The instant that it tells of.
-        at: Timestamp,
+        at: Micros,
     },
     /// Never: it was due in no year that we could live in.
     Never,
@@ -41,7 +45,7 @@ pub(super) struct Held {
     pub(super) known_at: Timestamp,
     pub(super) number: u64,
     pub(super) line: Box<[u8]>,
-    at: Timestamp,
+    at: Micros,
 }
 
 /// Where a trace has come to.
@@ -49,22 +53,23 @@ pub(super) struct Held {
 pub(super) struct Order {
     waiting: BinaryHeap<Reverse<Held>>,
     bytes: usize,
-    frontier: Option<Timestamp>,
+    frontier: Option<Micros>,
     /// Lines in a row that are far ahead of the frontier.
-    leap: Vec<Timestamp>,
+    leap: Vec<Micros>,
 }
 
 impl Order {
     /// When a line is to be taken that was due and, perhaps, received at these instants.
     pub(super) fn turn(&mut self, scheduled_at: Timestamp, received_at: Option<Timestamp>) -> Turn {
-        if !is_of_our_time(scheduled_at) {
+        let due = scheduled_at.timestamp_micros();
+        if !OURS.contains(&due) {
             return Turn::Never;
         }
-        let believed = |at: &Timestamp| (TimeDelta::days(-1)..LATEST).contains(&(*at - scheduled_at));
-        let received_at = received_at.filter(believed);
+        let received = received_at.map(|at| (at, at.timestamp_micros()));
+        let received = received.filter(|(_, received)| DELIVERED.contains(&(received - due)));
+        let (known_at, known) = received.unwrap_or((scheduled_at, due));
         // A clock that is ahead makes what was due later than received, never what was received later than it was.
-        let at = received_at.map_or(scheduled_at, |received_at| received_at.min(scheduled_at));
-        let known_at = received_at.unwrap_or(scheduled_at);
+        let at = known.min(due);
         let Some(frontier) = self.frontier else {
             self.leap.push(at);
             if self.leap.len() > AGREED {
@@ -85,11 +90,11 @@ impl Order {
         self.leap.clear();
         let frontier = frontier.max(at);
         self.frontier = Some(frontier);
-        if known_at - frontier <= SLACK { Turn::Now(known_at) } else { Turn::Later { known_at, at } }
+        if known - frontier <= SLACK { Turn::Now(known_at) } else { Turn::Later { known_at, at } }
     }
 
     /// Keeps a line until its time has come; gives back what finds no room any more.
-    pub(super) fn hold(&mut self, known_at: Timestamp, at: Timestamp, number: u64, line: &[u8]) -> Option<Held> {
+    pub(super) fn hold(&mut self, known_at: Timestamp, at: Micros, number: u64, line: &[u8]) -> Option<Held> {
         self.bytes += line.len();
         self.waiting.push(Reverse(Held { known_at, number, line: line.into(), at }));
         if self.waiting.len() > ROOM.0 || self.bytes > ROOM.1 { self.pop() } else { None }
@@ -116,8 +121,4 @@ impl Order {
         self.bytes -= held.line.len();
         Some(held)
     }
-}
-
-fn is_of_our_time(at: Timestamp) -> bool {
-    (2000..2100).contains(&at.year())
 }

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
 
+use super::super::number::seconds;
 use super::*;
-use crate::model::Observation;
+use crate::model::{Kind, Observation, Outcome, Phase};
 
 const LEAST: &str = r#"{"probe":"p","party":"f","region":"r","outcome":"up","scheduled_at":"2026-11-22T10:32:00Z"}"#;
 
@@ -162,8 +163,29 @@ proptest! {
         for object in objects {
             let line = Json::from(object).to_string();
             let line = if spaced { line.replace(",\"", ", \"").replace("\":", "\" : ") } else { line };
-            let alone = format!("{:?}", Parser::default().parse(line.as_bytes()));
-            prop_assert_eq!(format!("{:?}", parser.parse(line.as_bytes())), alone);
+            prop_assert_eq!(read(&mut parser, &line), read(&mut Parser::default(), &line));
+        }
+    }
+
+    #[test]
+    fn lines_that_are_written_alike_say_what_they_say_alone(
+        first in observation(), others in prop::collection::vec((observation(), any::<u32>()), 1..12), twice in any::<bool>(),
+    ) {
+        let mut parser = Parser::default();
+        let mut object = first;
+        // Of the same probe and region, so that they meet in one place.
+        object.extend([("probe".to_owned(), json!("p")), ("region".to_owned(), json!("r"))]);
+        for (other, which) in others {
+            for (place, (key, value)) in object.iter_mut().enumerate() {
+                if which >> (place % 32) & 1 == 1 && !matches!(&**key, "probe" | "region") {
+                    *value = other.get(key).cloned().unwrap_or_default();
+                }
+            }
+            let mut line = Json::from(object.clone()).to_string();
+            if twice {
+                line = line.replace("\"region\":\"r\"", "\"region\":\"r\",\"outcome\":\"down\"");
+            }
+            prop_assert_eq!(read(&mut parser, &line), read(&mut Parser::default(), &line), "{}", line);
         }
     }
 
@@ -190,6 +212,34 @@ proptest! {
             prop_assert!(parser.parse(&line).is_ok(), "{}", String::from_utf8_lossy(&line));
         }
     }
+}
+
+fn read(parser: &mut Parser, line: &str) -> String {
+    format!("{:?}", parser.parse(line.as_bytes()))
+}
+
+#[test]
+fn what_changes_from_line_to_line_is_read_and_the_rest_is_not() {
+    let line = |at: u32, status: &str| {
+        LEAST.replace(
+            "32:00Z\"}",
+            &format!("32:{at:02}Z\",\"http_status\":{status},\"failure\":null,\"tls\":{{\"v\":[{at}]}}}}"),
+        )
+    };
+    let mut parser = Parser::default();
+    let mut by_template = |line: &str| {
+        let known = parser.templates.read(line, &mut parser.values).is_ok();
+        assert_eq!(read(&mut parser, line), read(&mut Parser::default(), line));
+        known
+    };
+    let known: Vec<bool> = (0..5).map(|at| by_template(&line(at, "200"))).collect();
+    assert_eq!(known, [false, false, true, true, true]);
+    assert!(by_template(&line(7, "503")) && by_template(&line(8, "null")));
+    // Another shape is another template, and the first is still known.
+    let failing = |at| line(at, "503").replace("null", r#"{"phase":"tls","kind":"timed_out"}"#);
+    assert_eq!([9, 10, 11].map(|at| by_template(&failing(at))), [false, false, true]);
+    assert!(by_template(&line(12, "200")) && by_template(&failing(13)));
+    assert!(!by_template(&line(14, "200").replace("}}", "}")));
 }
 
 /// Durations pass through whole nanoseconds on the way through `Observation`.

@@ -1,7 +1,6 @@
 //! JSON as far as a line of a trace needs it: values are borrowed or skipped, nothing is built. Takes exactly what
 //! RFC 8259 allows, but looks at numbers and literals that are skipped only as far as to find their end.
 
-use super::prefix::Prefix;
 use crate::attribution::begins_with;
 
 /// Deeper values are not looked into; no honest line comes near it.
@@ -49,24 +48,17 @@ impl<'a> Scan<'a> {
         self.at
     }
 
-    /// What has been read since a place.
-    pub(super) fn since(&self, begin: usize) -> &'a str {
-        self.text.get(begin..self.at).unwrap_or_default()
-    }
-
     /// Takes a text where it comes next, as it is written.
     #[inline]
-    pub(super) fn takes(&mut self, text: &Prefix) -> bool {
-        let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| text.begins(rest));
-        self.at += if comes { text.as_str().len() } else { 0 };
-        comes
-    }
-
-    /// The same with a text that is long.
-    pub(super) fn takes_text(&mut self, text: &str) -> bool {
+    pub(super) fn takes(&mut self, text: &str) -> bool {
         let comes = self.text.as_bytes().get(self.at..).is_some_and(|rest| begins_with(rest, text.as_bytes()));
         self.at += if comes { text.len() } else { 0 };
         comes
+    }
+
+    /// Where the next value begins.
+    pub(super) fn next(&mut self) -> Result<usize, NotJson> {
+        self.peek().map(|_| self.at).ok_or(NotJson)
     }
 
     #[inline]
