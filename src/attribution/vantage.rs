@@ -7,13 +7,11 @@ use super::{
     judge::{good, instant},
     lasting::settle,
     part::{Channel, Part, Strength},
-    sort,
+    silence, sort,
     surroundings::Tally,
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Phase, Reason, Subject, Verdict};
 
-/// A region is not called silent before this, however often it should speak: what it has to say may be held up.
-const SILENT: f32 = 210_000.0;
 /// With nobody else to be heard, silence is no news before this.
 const ALONE_SILENT: i64 = 70_000;
 /// So long may a region take to be heard again, after nobody could be.
@@ -24,6 +22,8 @@ const BREAK: i64 = 60_000;
 const FORGOTTEN: i64 = 24 * 3_600_000;
 /// A release explains what begins so soon after it.
 const RELEASE: i64 = 10 * 60_000;
+/// With nobody else to compare with, what begins within so many rounds of another begins with it.
+const TOGETHER: i64 = 6;
 /// What was blind so lately is still, where much of it fails.
 const STILL: i64 = 5 * 60_000;
 /// One that was found guilty explains what begins anew so long after it.
@@ -124,14 +124,14 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
             let heard = seen.cells.iter().filter(|cell| cell.region != region).map(heard_since).max();
             (silent_for / interval - 1.0).min(f32::from(u16::try_from(heard.unwrap_or_default()).unwrap_or(u16::MAX)))
         };
-        let rounds = rounds.min(silent_for / SILENT * 2.7);
+        let rounds = f64::from(rounds.max(0.0)).min(silence::worth(now - seen.regions[region].newest));
         verdict.cause = Cause::Probe;
         verdict.reason = Some(Reason::Silence);
         verdict.confidence = 0.9;
         verdict.regions = vec![name];
         verdict.regions_seen = 1;
         verdict.onset = Some(instant(seen.regions[region].newest + round));
-        verdict.weight = Some(f64::from(rounds.max(0.0)));
+        verdict.weight = Some(rounds);
         verdict.round = now.div_euclid(round);
         verdict.failure = Some(Failure::new(Phase::Exchange, Kind::NotDelivered, ""));
         let others = seen.regions.iter().filter(|other| newest - other.newest <= round * 2).count();
@@ -171,7 +171,7 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
     match fault(seen, looks, region, now) {
         Some(fault) => {
             let bad: Vec<&Cell> = seen.cells_in(region).collect();
-            let span = settle(&bad, |_, _| true, fault.since, interval, 0, Channel::Failing);
+            let span = settle(&bad, |_, _| true, fault.since, |_| interval, 0, Channel::Failing);
             let (since, rounds) = span.map_or((fault.since, fault.rounds), |span| (span.onset, span.rounds));
             let fault = Fault { since, rounds: fault.rounds.min(rounds), ..fault };
             verdict.failure = seen.commonest_failure(bad.into_iter(), since);
@@ -344,9 +344,20 @@ fn no_control_answers(seen: &Seen, region: usize, units: &[Unit], now: i64) -> O
         units.iter().filter(|unit| unit.strength.is_some()).collect()
     };
     let (rounds, since) = second(&bears)?;
-    // However long the controls have been down, the rest is what makes it more than a fault of theirs.
-    let of_others = bears.iter().filter(|unit| !unit.control).filter_map(|unit| unit.strength);
-    let rounds = rounds.min(of_others.map(|strength| strength.rounds).max_by(f32::total_cmp)?);
+    // However long the controls have been down, the rest is what makes it more than a fault of theirs: what fails here alone,
+    // if anything does.
+    let others: Vec<&Unit> = bears.iter().copied().filter(|unit| !unit.control).collect();
+    let is_local = others.iter().any(|unit| unit.local);
+    let counted = || others.iter().filter(|unit| unit.local || !is_local).filter_map(|unit| unit.strength);
+    let rounds = rounds.min(counted().map(|strength| strength.rounds).max_by(f32::total_cmp)?);
+    if alone {
+        let interval = seen.parts[seen.regions[region].everything].interval;
+        let controls = bears.iter().filter(|unit| unit.control).filter_map(|unit| unit.strength);
+        let last = controls.map(|strength| strength.since).max()?;
+        if counted().all(|strength| strength.since > last + TOGETHER * interval) {
+            return None;
+        }
+    }
     let subjects: Vec<bool> = seen
         .accountable()
         .filter_map(|subject| seen.standing(subject, region, now))
@@ -425,7 +436,9 @@ fn loses_much(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fa
     let controls = bad.iter().filter(|unit| unit.control).count();
     let began = || bad.iter().filter_map(|unit| unit.strength).map(|strength| strength.since);
     let interval = seen.parts[seen.regions[region].everything].interval;
-    if controls == 0 || bad.len() < 3 || began().max()? - began().min()? > 6 * interval {
+    // Controls may have something in common that nobody else has.
+    let only_one_side = controls == 0 || controls == bad.len();
+    if only_one_side || bad.len() < 3 || began().max()? - began().min()? > TOGETHER * interval {
         return None;
     }
     let (rounds, since) = second(&bad)?;

@@ -10,6 +10,7 @@ use std::{
 
 use super::ClockOff;
 use crate::{
+    attribution::weight_of_silence,
     incident::Incidents,
     model::{Cause, Failure, Kind, Outcome, Phase, Reason, Sighting, Subject, Timestamp, Verdict},
 };
@@ -261,6 +262,8 @@ fn missing(region: &Arc<str>, heard: &Heard, reporting: usize, now: Timestamp) -
     Verdict {
         onset: Some(heard.last),
         evidence: vec![others],
+        // What it has to say may be held up on the way, whichever of its probes are looked at seldom.
+        weight: Some(weight_of_silence(now - heard.last)),
         ..bad(Subject::vantage(region), Some(region), failure, now)
     }
 }
