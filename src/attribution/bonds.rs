@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chrono::TimeDelta;
+
 use super::{
     World,
     absorb::Seen,
@@ -9,10 +11,11 @@ use super::{
 };
 use crate::model::{Cause, Subject, Timestamp, Verdict};
 
-/// How long what was told to share the fate of another goes on to do so after that has come back.
+/// How long what was told to share the fate of another goes on to do so after that has come back, and in rounds.
 const AFTERWARDS: Duration = Duration::from_mins(3);
+const ROUNDS_AFTERWARDS: i32 = 6;
 /// What has been well for so long while the other is still bad does not share its fate any more.
-const APART: Duration = Duration::from_mins(15);
+pub(super) const APART: Duration = Duration::from_mins(15);
 
 /// What is remembered of who stood or fell with whom, from one round to the next.
 #[derive(Debug, Clone, Default)]
@@ -48,10 +51,10 @@ impl Bond {
         self.root_failed.is_some_and(|failed| now - failed <= delta(AFTERWARDS))
     }
 
-    fn holds(&self, now: Timestamp) -> bool {
+    fn holds(&self, round: TimeDelta, now: Timestamp) -> bool {
         // What was only ever suspected explains nothing afterwards.
-        let afterwards = if self.sure { AFTERWARDS } else { Duration::ZERO };
-        !self.apart && now - self.root_bad <= delta(afterwards) && now - self.bad <= delta(APART)
+        let afterwards = if self.sure { delta(AFTERWARDS).max(round * ROUNDS_AFTERWARDS) } else { TimeDelta::zero() };
+        !self.apart && now - self.root_bad <= afterwards && now - self.bad <= delta(APART)
     }
 }
 
@@ -62,13 +65,16 @@ impl Fates {
         // Whoever was only slow explains nothing that does not answer.
         let own_fault = |one: &&Verdict| one.because_of.is_none() && !one.degraded && is_told(world, one);
         for verdict in verdicts.values().filter(own_fault) {
-            self.troubled.insert(verdict.subject.clone(), (verdict.onset.unwrap_or(now), now));
+            let onset = verdict.onset.unwrap_or(now);
+            // What lasts for long is seen to begin later and later.
+            self.troubled.entry(verdict.subject.clone()).or_insert((onset, now)).1 = now;
         }
         let looked_bad = |one: &&Verdict| {
-            matches!(one.cause, Cause::Them | Cause::Us | Cause::Unknown)
+            matches!(one.cause, Cause::Them | Cause::Us | Cause::Unknown | Cause::Path)
                 && !one.degraded
                 && one.because_of.is_none()
                 && weight_of(one) >= 1.0
+                && (one.cause != Cause::Path || !is_told(world, one))
         };
         for verdict in verdicts.values().filter(looked_bad) {
             self.lately.insert(verdict.subject.clone(), (verdict.onset.unwrap_or(now), now));
@@ -89,6 +95,6 @@ impl Fates {
                 _ => {}
             }
         }
-        self.bonds.retain(|_, bond| bond.holds(now));
+        self.bonds.retain(|subject, bond| bond.holds(seen.patience(subject) / 4, now));
     }
 }

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::{
     World,
     absorb::Seen,
-    bonds::{Bond, Fates},
+    bonds::{APART, Bond, Fates},
     index::SubjectIx,
 };
 use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Timestamp, Verdict};
@@ -120,9 +120,12 @@ impl<'a> Fate<'a> {
         let guilty = matches!(other.cause, Cause::Them | Cause::Us | Cause::Unknown)
             // What only some regions cannot reach explains what fails from these.
             || other.cause == Cause::Path && self.verdict.regions.iter().all(|region| other.regions.contains(region));
-        // What began long after what it should explain, or is a fainter suspicion, explains nothing.
+        // What began long after what it should explain, or long before and was lived with, or is a fainter suspicion,
+        // explains nothing.
         let latest = onset + self.seen.patience(&other.subject);
-        let began = other.onset.is_none_or(|began| began <= latest);
+        let troubled = self.fates.troubled.get(&other.subject).map(|(began, _)| *began);
+        let lived_with = troubled.is_some_and(|began| onset - began > delta(APART));
+        let began = other.onset.is_none_or(|began| began <= latest) && !lived_with;
         // What is looked at more rarely cannot weigh as much yet.
         let interval = self.seen.patience(&other.subject) / 4;
         let so_far = other.onset.map_or(0.0, |began| rounds_of(self.now - began, interval));
@@ -144,7 +147,9 @@ impl<'a> Fate<'a> {
             let newest = self.seen.newest_of(&other.subject);
             other.has_evidence() && newest.is_some_and(|at| at < onset.timestamp_millis())
         };
-        let seemed = || below_seemed_bad(self, onset);
+        // Nobody waits for long.
+        let early = weight_of(self.verdict) < f64::from(self.world.open_after) + 1.5;
+        let seemed = || below_seemed_bad(self, onset).filter(|_| early);
         let (waits_for, why) = match below.iter().find(older) {
             Some(other) => (&other.subject, "has not been looked at since"),
             None => (seemed()?, "seemed to fail as well a moment ago"),
@@ -160,12 +165,14 @@ impl<'a> Fate<'a> {
     }
 
     /// A service of ours that begins to fail together with a provider that it is not known to stand on: two faults that
-    /// have nothing to do with each other hardly begin in the same minute, and `depends_on` is easily left incomplete.
+    /// have nothing to do with each other hardly begin in the same minute, and `depends_on` is easily left out. Whoever
+    /// wrote it is believed.
     fn coincident(&self, onset: Timestamp) -> Option<Root<'a>> {
         let verdict = self.verdict;
         if self.world.kind(&verdict.subject.party) != PartyKind::Us
             || !matches!(verdict.cause, Cause::Us | Cause::Unknown)
             || is_at_the_door(verdict)
+            || !self.world.depends_on(&verdict.subject.party).is_empty()
         {
             return None;
         }
