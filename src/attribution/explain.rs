@@ -87,10 +87,20 @@ pub(super) fn cases(
                 }
                 None => break,
             };
+            // A fault that comes and goes is never bad for long enough, and bad far more often than chance would have it.
+            let enough = f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX));
+            let nearly = case.rounds + 1.25 >= enough && enough >= 3.0;
+            let of_them = matches!(explanation.label, Label::Them(_)) && explanation.severity == FULL;
+            let mut case = case;
+            if channel == Channel::Failing && of_them && nearly {
+                let interval = seen.parts[part].interval;
+                if memory.is_usual(&explanation.label, case.onset, interval, now) {
+                    case.rounds = case.rounds.max(enough);
+                }
+            }
             open.retain(|subject| !case.subjects.contains(subject));
             // What was only suspected binds nobody.
-            explanation.told =
-                case.rounds + 1.0 / 3.0 >= f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX));
+            explanation.told = case.rounds + 1.0 / 3.0 >= enough;
             if explanation.told || explanation.since.is_some() {
                 held.push(explanation);
             }
@@ -127,7 +137,8 @@ impl Inquiry<'_> {
         let sound: Vec<&Cell> = cells.into_iter().filter(|cell| self.sound[cell.region]).collect();
         let interval = seen.parts[part].interval;
         let counts = |cell: &Cell, at: i64| self.counts(cell, at);
-        let span = settle(&sound, counts, strength.since, interval, strength.severity, self.channel);
+        let interval_of = |cell: &Cell| self.interval_of(cell);
+        let span = settle(&sound, counts, strength.since, interval_of, strength.severity, self.channel);
         let wanted = seen.parts[part].wanted;
         let held = || self.memory.held.iter().filter(|held| held.channel == self.channel);
         let before: Vec<&Label> = held().filter(|held| held.told).map(|held| &held.label).collect();
@@ -139,7 +150,7 @@ impl Inquiry<'_> {
         let covered: Vec<&Cell> = rows.iter().filter(|row| found.label.covers(row)).map(|row| row.cell).collect();
         if covered.len() > sound.len()
             && !before.contains(&&found.label)
-            && let Some(wider) = settle(&covered, counts, span.onset, interval, found.severity, self.channel)
+            && let Some(wider) = settle(&covered, counts, span.onset, interval_of, found.severity, self.channel)
             && wider.onset > span.onset
         {
             let later = self.rows(wider.onset, interval);
@@ -167,7 +178,9 @@ impl Inquiry<'_> {
         let told = before.contains(&&found.label);
         let height = self.height(&rows, &found.label, found.severity, wanted);
         let mut lent = if height < wanted { self.lent(&found.label, &rows, span, interval) } else { 0.0 };
-        let risen = told || height + lent >= wanted;
+        // What has only failed so far has become likelier by chance in the meantime, which is no reason to begin anew.
+        let rests = || rows.iter().any(|row| found.label.covers(row) && row.bad() < row.all());
+        let risen = told || height + lent >= wanted && rests();
         if risen && self.worth(&rows, &found.label, found.severity, wanted) + lent < holds(found.severity, wanted) {
             let lately = self.now - 5 * interval / 2;
             let subjects = found.label.subjects(&rows);
@@ -202,6 +215,10 @@ impl Inquiry<'_> {
             b > 0 && b * all * 3 >= bad * a
         });
         if !told && (0..SEVERITIES.len()).all(|severity| self.worth(&rows, &found.label, severity, wanted) < FAINT) {
+            return None;
+        }
+        // A few slow answers among many are how answers come, not a fault.
+        if self.channel == Channel::Slow && !told && bad * 5 < all * 2 {
             return None;
         }
         let waiting = found.confidence < 0.5 && !told;
@@ -260,7 +277,8 @@ impl Inquiry<'_> {
             let covered: Vec<&Cell> = rows.iter().filter(|row| held.label.covers(row)).map(|row| row.cell).collect();
             let is_part = covered.iter().any(|one| cells.iter().any(|cell| std::ptr::eq(*one, *cell)));
             let counts = |cell: &Cell, at: i64| self.counts(cell, at);
-            let span = settle(&covered, counts, since, interval, held.severity, self.channel).filter(|_| is_part);
+            let span = settle(&covered, counts, since, |cell| self.interval_of(cell), held.severity, self.channel)
+                .filter(|_| is_part);
             span.filter(|span| span.last > self.now - 5 * interval / 2)
         };
         told().filter_map(span_of).min_by_key(|span| span.onset)
@@ -288,6 +306,9 @@ impl Inquiry<'_> {
     /// For how many rounds it has been bad, as far as a blip would not have been so too.
     fn lasting(&self, covered: &[&Row<'_>], since: i64, interval: i64) -> f32 {
         let whole = self.patience() - 1.0;
+        // In rounds of what fails most often.
+        let fails = |row: &&&Row<'_>| row.bad() > 0;
+        let interval = covered.iter().filter(fails).map(|row| self.interval_of(row.cell)).min().unwrap_or(interval);
         #[expect(clippy::cast_possible_truncation, reason = "a few rounds")]
         let blip = (interval as f32 * whole) as i64 - interval / 20;
         let cells = covered.iter().map(|row| {
@@ -314,6 +335,11 @@ impl Inquiry<'_> {
             let counted = || cell.since(since).filter(|one| self.channel.counts(one) && self.counts(cell, one.at));
             counted().count() > 1 && counted().all(|sample| self.channel.is_bad(sample))
         })
+    }
+
+    /// From one look of a cell to the next.
+    fn interval_of(&self, cell: &Cell) -> i64 {
+        self.seen.index.probes[cell.probe].interval
     }
 
     const fn question(&self) -> hypotheses::Question<'_> {

@@ -399,6 +399,11 @@ fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
         if probes.is_empty() {
             continue;
         }
+        // What is looked at without a credential, where observations name it, cannot be refused for ours.
+        let named = |row: &Row<'_>| row.cell.samples.iter().any(|sample| sample.credential != 0);
+        if sort == Sort::Credential && rows.iter().any(named) && rows.iter().any(|row| refused(&row) && !named(row)) {
+            continue;
+        }
         let lives =
             rows.iter().any(|row| !probes.contains(&row.cell.probe) && row.all() > 0 && row.bad() * 4 < row.all());
         let label =

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use super::{cell::Cell, noise::SEVERITIES, part::Channel};
 
 /// When a row of bad samples began that is still going on or just over, and over how many rounds it has lasted. What
-/// began before `since` does not count. The beginning is where the sum of the evidence from there on is largest.
+/// began before `since` does not count. The beginning is where the sum of the evidence from there on is largest. A cell's
+/// rounds are as long as it takes from one of its looks to the next.
 pub(super) fn settle(
     cells: &[&Cell],
     counts: impl Fn(&Cell, i64) -> bool,
     since: i64,
-    interval: i64,
+    interval: impl Fn(&Cell) -> i64,
     severity: usize,
     channel: Channel,
 ) -> Option<Span> {
@@ -33,18 +34,18 @@ pub(super) fn settle(
     let last = samples.iter().rev().find(|(_, bad)| *bad)?.0;
     // What is over within two rounds can reach every cell twice, at any time within these. Only a cell that is bad again
     // so many rounds later tells how long it has lasted: the second that does so, where many are bad.
-    let interval = interval.max(1);
     let mut spans: Vec<i64> = vec![];
     for cell in cells {
         let bad = || cell.since(onset).filter(|one| channel.counts(one) && channel.is_bad(one) && counts(cell, one.at));
         if let (Some(first), Some(last)) = (bad().next(), bad().next_back()) {
-            spans.push(last.at - first.at);
+            let interval = interval(cell).max(1);
+            // A twentieth of a round: no schedule is kept to the millisecond.
+            spans.push((last.at - first.at + interval / 20).div_euclid(interval));
         }
     }
     spans.sort_unstable();
     let longest = spans.len().checked_sub(if spans.len() >= MANY { 2 } else { 1 })?;
-    // A twentieth of a round: no schedule is kept to the millisecond.
-    let whole = (spans[longest] + interval / 20).div_euclid(interval);
+    let whole = spans[longest];
     #[expect(clippy::cast_precision_loss, reason = "a count of rounds")]
     Some(Span { onset, last, rounds: whole.max(0) as f32 + 1.0 })
 }

@@ -8,6 +8,9 @@ const AFTERWARDS: i64 = 30 * 60_000;
 /// How long after a party was told to be bad as a whole what fails of it must show itself anew.
 const ECHO: i64 = 10 * 60_000;
 
+/// What nearly opened so often within this time is no row of blips: a quarter of an hour.
+const BURSTS: (usize, i64) = (3, 15 * 60_000);
+
 /// What is remembered of a party between two judgements: explanations do not change at every breath.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
@@ -17,6 +20,10 @@ pub(super) struct Memory {
     whole: Option<i64>,
     /// When people were last told that all of it is bad.
     pub(super) told_whole: Option<i64>,
+    /// When what nobody was told of lasted for all but a round of what it takes.
+    bursts: Vec<(Label, i64)>,
+    /// When people were last told of anything.
+    told_at: Option<i64>,
     active: bool,
 }
 
@@ -36,6 +43,20 @@ impl Memory {
         if let Some(at) = self.told_whole {
             case.rounds = case.rounds.min(rounds_between(at, case.last_bad, interval) - 1.0).max(0.0);
         }
+    }
+
+    /// Takes note that something began at an instant and has lasted for all but a round of what it takes to be told: whether
+    /// it has done so again and again. Each time would be over before it is told.
+    pub(super) fn is_usual(&mut self, label: &Label, onset: i64, interval: i64, now: i64) -> bool {
+        self.bursts.retain(|(_, at)| now - at < BURSTS.1);
+        if self.told_at.is_some_and(|told| now - told < BURSTS.1) {
+            return false;
+        }
+        let same = |(one, at): &(Label, i64)| one == label && (onset - at).abs() <= 2 * interval;
+        if !self.bursts.iter().any(same) {
+            self.bursts.push((label.clone(), onset));
+        }
+        self.bursts.iter().filter(|(one, _)| one == label).count() >= BURSTS.0
     }
 
     pub(super) const fn is_calm(&self) -> bool {
@@ -60,6 +81,10 @@ impl Memory {
             }
         }
         self.active = !cases.is_empty();
+        if held.iter().any(|held| held.told) {
+            self.told_at = Some(now);
+            self.bursts.clear();
+        }
         self.told_whole = self.told_whole.filter(|at| now - at < ECHO);
         self.held = held;
         if self.held.iter().any(|held| held.told && held.label.is_whole()) {
