@@ -83,6 +83,9 @@ pub struct Incident {
     /// When what goes on of it began, where that was later: it was over and came back, or it was only slow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Every `since` that it has had, oldest first; bounded like the history.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinces: Vec<Timestamp>,
     /// When it opened.
     #[serde(default)]
     pub opened_at: Option<Timestamp>,
@@ -202,6 +205,7 @@ impl Incident {
             severity: verdict.severity(),
             onset,
             since: None,
+            sinces: vec![],
             opened_at: None,
             recovered_at: None,
             closed_at: None,
@@ -258,5 +262,10 @@ impl Incident {
             self.history.remove(2);
         }
         self.history.push(moment);
+        let news = self.since.filter(|since| self.sinces.last() != Some(since));
+        if news.is_some() && self.sinces.len() >= Self::MOMENTS {
+            self.sinces.remove(0);
+        }
+        self.sinces.extend(news);
     }
 }

@@ -109,11 +109,40 @@ fn what_comes_back_for_another_reason_does_not_take_back_what_was_theirs() {
     assert!(close(figures.not_judged, 160.0), "{figures:?}");
     assert_eq!((figures.incidents, figures.total), (1, 100.0));
     let path = back("path");
-    assert!(close(whole(&path).down_own, 200.0) && close(whole(&path).down_path, 200.0), "{:?}", whole(&path));
-    // For the same reason it is one, from its beginning to its end.
+    assert_eq!(rows(&path), [(Cause::Them, 100.0, Some(60.0)), (Cause::Path, 70.0, None)], "well since the first end");
+    assert!(close(whole(&path).down_own, 200.0) && close(whole(&path).down_path, 140.0), "{:?}", whole(&path));
+    // For the same reason as well: what lies in between was no outage.
     let again = back("them");
-    assert_eq!(rows(&again), [(Cause::Them, 500.0, Some(60.0))]);
-    assert!(close(whole(&again).down_own, 400.0));
+    assert_eq!(rows(&again), [(Cause::Them, 100.0, Some(60.0)), (Cause::Them, 70.0, None)]);
+    let figures = whole(&again);
+    assert_eq!((figures.incidents, figures.longest, figures.total), (2, 100.0, 170.0));
+}
+
+#[test]
+fn what_comes_back_begins_with_its_first_bad_round() {
+    let mut incident = incident("firebase", Some("database"), "probe", 100, Some(600));
+    incident.since = Some(at(500));
+    incident.sinces = vec![at(300), at(500)];
+    incident.history = vec![
+        moment(130, "opened", "them"),
+        moment(200, "recovering", "them"),
+        moment(250, "closed", "them"),
+        moment(330, "updated", "path"),
+        // It fell back once before it was over.
+        moment(350, "recovering", "path"),
+        moment(360, "updated", "path"),
+        moment(400, "closed", "path"),
+        moment(530, "updated", "probe"),
+        moment(600, "recovering", "probe"),
+        moment(650, "closed", "probe"),
+    ];
+    let report = report(&[incident], &[("eu", 100, 200), ("eu", 300, 400), ("eu", 500, 600)], NEVER);
+    let found: Vec<_> = report.incidents.iter().map(|row| (row.cause, row.onset, row.ended)).collect();
+    let spans = [(Cause::Them, 100, 200), (Cause::Path, 300, 400), (Cause::Probe, 500, 600)];
+    assert_eq!(found, spans.map(|(cause, from, to)| (cause, at(from), Some(at(to)))));
+    let figures = whole(&report);
+    assert!(close(figures.down_own, 100.0) && close(figures.down_path, 100.0), "{figures:?}");
+    assert!(close(figures.down_other, 0.0), "{figures:?}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Whose fault an incident was when: what came back within half an hour is the same incident, but not always for the same
-//! reason.
+//! reason, and in between it was well.
 
 use crate::model::{Cause, Incident, Timestamp, Transition};
 
-/// A part of an incident that has one cause.
+/// A part of an incident in which it was not over, and its cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stretch {
     pub(super) begin: Timestamp,
@@ -13,7 +13,7 @@ pub(super) struct Stretch {
 }
 
 /// The stretches of an incident, oldest first; at least one. Another cause that was found while it lasted was its cause all
-/// along; another one with which it came back after it was over is that of what came back.
+/// along; what came back after it was over is a stretch of its own.
 pub(super) fn stretches(incident: &Incident) -> Vec<Stretch> {
     let mut all: Vec<Stretch> = vec![];
     let (mut begin, mut cause) = (incident.onset, incident.cause);
@@ -22,11 +22,12 @@ pub(super) fn stretches(incident: &Incident) -> Vec<Stretch> {
         match moment.transition {
             Transition::Suspected | Transition::Opened | Transition::Updated => {
                 if let Some(closed) = over.take() {
-                    add(&mut all, Stretch { begin, end: recovered.take().or(Some(closed)), cause });
-                    // What failed since then is part of what came back. For our own fault nothing counts, so that must not begin
-                    // before it did.
-                    begin = if moment.cause == Cause::Probe { moment.at } else { closed };
+                    let end = recovered.unwrap_or(closed);
+                    all.push(Stretch { begin, end: Some(end), cause });
+                    begin = came_back(incident, end, moment.at);
                 }
+                // What fell back while it recovered has not recovered yet.
+                recovered = None;
                 cause = moment.cause;
             }
             Transition::Recovering => recovered = Some(moment.at),
@@ -34,15 +35,13 @@ pub(super) fn stretches(incident: &Incident) -> Vec<Stretch> {
             Transition::None => {}
         }
     }
-    let end = incident.closed_at.map(|closed| incident.recovered_at.unwrap_or(closed));
-    add(&mut all, Stretch { begin, end, cause: incident.cause });
+    all.push(Stretch { begin, end: incident.ended(), cause: incident.cause });
     all
 }
 
-/// What comes back for the same reason goes on.
-fn add(all: &mut Vec<Stretch>, stretch: Stretch) {
-    match all.last_mut().filter(|last| last.cause == stretch.cause) {
-        Some(last) => last.end = stretch.end,
-        None => all.push(stretch),
-    }
+/// When what was told at an instant to be back began: at its first bad round, which lies between the end of what was before
+/// and the word. Where nobody wrote that down, at the word: what lies before it was well for all that is known.
+fn came_back(incident: &Incident, ended: Timestamp, told: Timestamp) -> Timestamp {
+    let known = incident.sinces.iter().chain(&incident.since);
+    known.copied().rfind(|since| (ended..=told).contains(since)).unwrap_or(told)
 }

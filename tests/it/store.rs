@@ -66,6 +66,7 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         state,
         cause: Cause::Them,
         onset: at(onset),
+        sinces: vec![],
         since: None,
         opened_at: None,
         recovered_at: None,
