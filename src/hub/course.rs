@@ -116,7 +116,7 @@ impl Course {
             Adopted::Joins(into) => {
                 tracing::info!(incident = &*mine.id, "of a region that judged by itself: it goes on as {}", into.id);
                 turn.planned.letters = notify::joined(self.judge.world(), &mine, &into, now);
-                mine.note = Some(format!("went on as incident {}", into.id));
+                mine.note = Some(Incident::went_on_note(&into.id));
                 (mine.state, mine.closed_at) = (IncidentState::Closed, Some(now));
                 turn.touched.push(mine);
             }

@@ -68,6 +68,7 @@ fn it_joins_what_people_were_told_of_here_and_says_so_once() {
     assert!(letter.headline.contains(OURS), "{}", letter.headline);
     let joined = &turn.touched[0];
     assert_eq!((&*joined.id, joined.state, joined.closed_at), (ALONE, IncidentState::Closed, Some(at(60))));
+    assert!(joined.went_on(), "a report does not count it again");
     let current: Vec<&str> = course.incidents().current().map(|one| &*one.id).collect();
     assert_eq!(current, [OURS]);
     assert_eq!(course.adopt_incident(&incident(ALONE, IncidentState::Open, &["support"]), at(61)), Turn::default());

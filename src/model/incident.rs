@@ -64,6 +64,8 @@ impl Transition {
     }
 }
 
+const WENT_ON_AS: &str = "went on as incident ";
+
 /// A span in which a verdict about one subject stays bad.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Incident {
@@ -234,6 +236,18 @@ impl Incident {
             Some(digest) if digest.channels.contains(channel) => &digest.leader,
             _ => &self.id,
         }
+    }
+
+    /// What is noted of one that goes on as another one.
+    #[must_use]
+    pub fn went_on_note(into: &str) -> String {
+        format!("{WENT_ON_AS}{into}")
+    }
+
+    /// Whether it goes on as another one: several regions that judged by themselves told of the same.
+    #[must_use]
+    pub fn went_on(&self) -> bool {
+        self.note.as_ref().is_some_and(|note| note.starts_with(WENT_ON_AS))
     }
 
     /// Whether it is over.

@@ -76,7 +76,10 @@ impl<'a> Account<'a> {
     pub fn new(terms: Terms<'a>, incidents: &[Incident]) -> Self {
         let mut faults: BTreeMap<Subject, Vec<Fault>> = BTreeMap::new();
         let mut rows = Vec::new();
-        for incident in incidents.iter().filter(|incident| incident.state != IncidentState::Suspected) {
+        let known = || incidents.iter().filter(|incident| incident.state != IncidentState::Suspected);
+        // What went on as another incident is told of there; here it only says whose fault was what that one does not cover.
+        let in_order = known().filter(|one| !one.went_on()).chain(known().filter(|one| one.went_on()));
+        for incident in in_order {
             let stretches = stretches(incident);
             // What the party said is about the stretch in which it said so, or that came before.
             let said_in = incident.admitted_at.map(|at| stretches.iter().rposition(|one| one.begin <= at).unwrap_or(0));
@@ -87,7 +90,8 @@ impl<'a> Account<'a> {
                     continue;
                 }
                 faults.entry(incident.subject.clone()).or_default().push((span, cause));
-                if !(terms.wanted)(&incident.subject.party) || incident.subject.as_vantage().is_some() {
+                let told_of = (terms.wanted)(&incident.subject.party) && !incident.went_on();
+                if !told_of || incident.subject.as_vantage().is_some() {
                     continue;
                 }
                 let admitted = incident.admitted_at.filter(|_| said_in == Some(place));

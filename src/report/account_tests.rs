@@ -179,6 +179,21 @@ fn an_incident_counts_as_far_as_it_lies_in_the_period() {
 }
 
 #[test]
+fn what_went_on_as_another_incident_is_not_counted_again() {
+    let goes_on = incident("firebase", Some("database"), "them", 100, Some(200));
+    // The other region told of it a round earlier, and never saw its end.
+    let mut joined = incident("firebase", Some("database"), "them", 90, None);
+    joined.state = IncidentState::Closed;
+    joined.closed_at = Some(at(150));
+    joined.note = Some(Incident::went_on_note(&goes_on.id));
+    let report = report(&[joined, goes_on], &[("eu", 90, 200), ("us", 90, 200)], NEVER);
+    assert_eq!(report.incidents.len(), 1);
+    let figures = whole(&report);
+    assert_eq!((figures.incidents, figures.longest, figures.total), (1, 100.0, 100.0));
+    assert!(close(figures.down_own, 220.0) && close(figures.down_other, 0.0), "{figures:?}");
+}
+
+#[test]
 fn admissions_have_a_lag_or_are_missing() {
     let mut late = incident("firebase", Some("database"), "them", 100, Some(200));
     late.admitted_at = Some(at(160));
