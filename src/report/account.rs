@@ -1,6 +1,9 @@
 //! The account: observations one after the other, each standing for the time since the one before it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::TimeDelta;
 
@@ -65,6 +68,8 @@ struct Cell {
     apart: f64,
 }
 
+/// Between the parts of what a cell is called.
+const APART: char = '\u{1f}';
 /// A round stands for no more than this many of its usual intervals: what lies between was not watched.
 const REACH: f64 = 2.0;
 /// What a round stands for while nobody knows how far apart they are.
@@ -157,7 +162,9 @@ impl<'a> Account<'a> {
     /// The report.
     #[must_use]
     pub fn close(self, made_at: Timestamp, data_from: Option<Timestamp>) -> Report {
-        let Self { terms, incidents, books, observations, .. } = self;
+        let Self { terms, incidents, books, observations, cells, .. } = self;
+        let regions: BTreeSet<&str> = cells.keys().filter_map(|cell| cell.split(APART).nth(1)).collect();
+        let regions = regions.into_iter().map(Into::into).collect();
         let mut parties: BTreeMap<Arc<str>, Vec<BookOf>> = BTreeMap::new();
         for (subject, book) in books {
             parties.entry(subject.party).or_default().push((subject.product, book));
@@ -187,13 +194,13 @@ impl<'a> Account<'a> {
             PartyReport { name, kind, status_page, whole, products, party }
         });
         let parties = parties.collect();
-        Report { from: terms.from, to: terms.to, made_at, data_from, observations, parties, incidents }
+        Report { from: terms.from, to: terms.to, made_at, data_from, observations, regions, parties, incidents }
     }
 
     /// Seconds that an observation stands for: those since the last one of its cell, as far as they were watched.
     fn stands_for(&mut self, seen: &Sighting<'_>) -> f64 {
         let warm = seen.connection == Connection::Warm;
-        let key = format!("{}\u{1f}{}\u{1f}{}\u{1f}{warm}", seen.probe, seen.region, seen.node);
+        let key = format!("{}{APART}{}{APART}{}{APART}{warm}", seen.probe, seen.region, seen.node);
         let Some(cell) = self.cells.get_mut(&*key) else {
             let cell = Cell { last: seen.scheduled_at, apart: UNKNOWN };
             self.cells.insert(key.into(), cell);

@@ -73,6 +73,7 @@ fn what_is_provably_theirs_is_told_apart_from_the_rest() {
     assert!(close(figures.raw_availability.unwrap(), 1.0 - 210.0 / 1980.0));
     assert_eq!((figures.incidents, figures.longest, figures.total), (1, 100.0, 100.0));
     assert_eq!((report.observations, report.parties.len()), (200, 1));
+    assert_eq!(report.regions.iter().map(|region| &**region).collect::<Vec<_>>(), ["eu", "us"]);
     assert!((figures.p50.unwrap() / 0.1 - 1.0).abs() < 0.012);
 }
 

@@ -27,6 +27,9 @@ pub struct Report {
     pub data_from: Option<Timestamp>,
     /// Observations that it rests on.
     pub observations: u64,
+    /// The regions that they were made in.
+    #[serde(default)]
+    pub regions: Vec<Arc<str>>,
     /// The parties, by key.
     pub parties: Vec<PartyReport>,
     /// Their incidents, oldest first.

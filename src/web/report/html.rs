@@ -1,6 +1,9 @@
 //! The page of a report.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 use crate::{
     model::{PartyKind, Timestamp},
@@ -51,15 +54,27 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
     write!(
         page,
         "<footer>\n<p><b>How this is counted.</b> Every probe from every region stands for the time since its last \
-         round. <i>Availability</i> counts only what is provably the party's own: failing during an incident that is \
-         its fault from several regions while unrelated places were reachable. <i>Raw</i> counts every failing round. \
+         round. <i>Availability</i> counts only what was found to be the party's own: failing during an incident that is \
+         its fault, while unrelated places were reachable. {} <i>Raw</i> counts every failing round. \
          Planned windows, rounds that could not be judged, and faults of our own network, credential or vantage point \
          are left out of both. A product that works slowly is available. Times of failing are summed over probes and \
          regions; incidents are in hours of the clock.</p>\n<p>Made {} UTC by usoryou {}.</p>\n\
          </footer>\n</body>\n</html>\n",
+        borne_out(&report.regions),
         minute(report.made_at),
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// What a fault rests on: from one place nobody can tell a party from the way to it.
+fn borne_out(regions: &[Arc<str>]) -> String {
+    match regions {
+        [only] => format!(
+            "All of this was seen from one region, {}: from there a fault of the path to it looks the same.",
+            escaped(only)
+        ),
+        _ => "Several regions were compared, to tell it from a fault of the path.".to_owned(),
+    }
 }
 
 fn write_party(page: &mut String, report: &Report, party: &PartyReport) -> fmt::Result {
@@ -244,6 +259,12 @@ fn grouped(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_regions_are_only_named_where_there_were_several() {
+        assert!(borne_out(&["eu".into()]).contains("from one region, eu:"));
+        assert!(borne_out(&["eu".into(), "us".into()]).contains("Several regions"));
+    }
 
     #[test]
     fn all_is_only_said_of_all() {
