@@ -34,6 +34,7 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
         let incidents: Vec<_> = report.incidents.iter().filter(|one| one.party == party.party).collect();
         for one in incidents.iter().rev().take(20).rev() {
             let ended = if one.ended.is_none() { ", not over" } else { "" };
+            let planned = if one.planned { ", planned" } else { "" };
             let admitted = match one.admission_lag {
                 Some(lag) => format!(", {}", lag_in_words(lag)),
                 None if party.may_admit(one.cause) => ", never admitted".to_owned(),
@@ -41,7 +42,7 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
             };
             let _ = writeln!(
                 text,
-                "    {}  {:<22} {:<8} {}{ended}{admitted}",
+                "    {}  {:<22} {:<8} {}{planned}{ended}{admitted}",
                 one.onset.format("%Y-%m-%d %H:%M:%S"),
                 one.product.as_deref().unwrap_or("–"),
                 one.cause.word(),
@@ -162,4 +163,34 @@ fn span(seconds: f64) -> String {
 
 fn minute(at: Timestamp) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_planned_is_marked() {
+        let figures = serde_json::to_value(Figures::default()).unwrap();
+        let row = |planned: bool, product: &str| {
+            serde_json::json!({
+                "id": "1", "party": "mail", "product": product, "cause": "them", "onset": "2026-11-22T10:00:00Z",
+                "ended": null, "lasted": 60.0, "regions": [], "planned": planned, "admission_lag": null,
+            })
+        };
+        let report: Report = serde_json::from_value(serde_json::json!({
+            "from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "made_at": "2026-11-23T00:00:00Z",
+            "data_from": "2026-11-21T00:00:00Z", "observations": 1, "incidents": [row(true, "in"), row(false, "out")],
+            "parties": [{
+                "party": "mail", "name": "Mail", "kind": "provider", "status_page": true, "whole": figures, "products": [],
+            }],
+        }))
+        .unwrap();
+        let text = text(&report, Paint::choose(false));
+        assert!(text.contains("10:00:00  in                     them     1m 00s, planned, not over, never"), "{text}");
+        assert!(
+            text.contains("10:00:00  out                    them     1m 00s, not over, never admitted\n"),
+            "{text}"
+        );
+    }
 }
