@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -46,6 +47,11 @@ enum Output {
     Json,
 }
 
+/// Whoever asks waits for ten seconds in all: so long for whose fault it is and the incidents together …
+const WITHIN: Duration = Duration::from_secs(8);
+/// … and so long for what is only worth a note.
+const NOTE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Asks the hub.
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     if args.report.is_some() {
@@ -56,13 +62,16 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     let question: Vec<(&str, String)> = at.map(|at| ("at", at.to_rfc3339())).into_iter().collect();
     let hub = &args.place.hub;
     let asking = async {
-        let told: Vec<serde_json::Value> = asking::ask_json(hub, "verdicts", &question).await?;
+        let until = Instant::now() + WITHIN;
+        let left = || until.saturating_duration_since(Instant::now());
+        let told: Vec<serde_json::Value> = asking::ask_json(hub, "verdicts", &question, left()).await?;
         // An incident of then may have begun long before.
         let since = at.unwrap_or_else(chrono::Utc::now) - chrono::TimeDelta::days(30);
-        let incidents: Vec<Incident> = asking::ask_json(hub, "incidents", &[("since", since.to_rfc3339())]).await?;
+        let question = [("since", since.to_rfc3339())];
+        let incidents: Vec<Incident> = asking::ask_json(hub, "incidents", &question, left()).await?;
         // A hub of an earlier version knows nothing of releases, and what was then nobody knows now.
         let status: Option<serde_json::Value> = match at {
-            None => asking::ask_json(hub, "status", &[]).await.ok(),
+            None => asking::ask_json(hub, "status", &[], NOTE_WITHIN).await.ok(),
             Some(_) => None,
         };
         Ok::<_, Stopped>((told, incidents, releases(status.as_ref())))

@@ -19,15 +19,15 @@ pub(super) struct Where {
 /// A hub that is there is reached sooner.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 /// No answer of a hub takes longer: a report of a year does take minutes …
-const WITHIN: Duration = Duration::from_mins(6);
-/// … or is larger.
+pub(super) const WITHIN: Duration = Duration::from_mins(6);
+/// … and is not larger.
 const LARGEST: usize = 64 << 20;
 
 /// Asks for a path under `/api/v1/` and gives the answer as it came.
 ///
 /// # Errors
 /// Why there is none: a mistake in the question is the user's, everything else cannot be told.
-pub(super) async fn ask(hub: &str, path: &str, question: &[(&str, String)]) -> Result<Vec<u8>, Stopped> {
+async fn ask(hub: &str, path: &str, question: &[(&str, String)], within: Duration) -> Result<Vec<u8>, Stopped> {
     let wrong = || Stopped::Usage(format!("`{hub}` is no address of a hub: write http://HOST:PORT"));
     let mut url = Url::parse(&format!("{}/api/v1/{path}", hub.trim_end_matches('/'))).map_err(|_| wrong())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -44,7 +44,7 @@ pub(super) async fn ask(hub: &str, path: &str, question: &[(&str, String)]) -> R
         .user_agent(concat!("usoryou/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECTED_WITHIN)
-        .timeout(WITHIN)
+        .timeout(within)
         .no_proxy()
         .build()
         .map_err(|error| cannot(error.without_url().to_string()))?;
@@ -76,8 +76,9 @@ pub(super) async fn ask_json<T: serde::de::DeserializeOwned>(
     hub: &str,
     path: &str,
     question: &[(&str, String)],
+    within: Duration,
 ) -> Result<T, Stopped> {
-    let body = ask(hub, path, question).await?;
+    let body = ask(hub, path, question, within).await?;
     serde_json::from_slice(&body)
         .map_err(|_| Stopped::Unknown(format!("cannot understand what the hub at {hub} answers: is it a hub?")))
 }

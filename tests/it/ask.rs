@@ -115,6 +115,12 @@ fn a_hub_that_is_not_there_is_no_answer() {
     assert_eq!(told(&ask("ftp://127.0.0.1")).0, Some(2));
     let page = Answering::start();
     assert_eq!(told(&ask(&format!("http://{}", page.address))).0, Some(3));
+    // The system takes the connection, and nobody ever says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let began = std::time::Instant::now();
+    let (code, text) = told(&ask(&format!("http://{}", silent.local_addr().unwrap())));
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("it does not answer in time") && began.elapsed().as_secs() < 10, "{text}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
 async fn from_hub(args: &Args, from: Timestamp, to: Timestamp) -> Result<Report, Stopped> {
     let mut question = vec![("from", from.to_rfc3339()), ("to", to.to_rfc3339())];
     question.extend(args.party.iter().map(|party| ("party", party.clone())));
-    asking::ask_json(&args.place.hub, "reports", &question).await
+    asking::ask_json(&args.place.hub, "reports", &question, asking::WITHIN).await
 }
 
 async fn from_store(
