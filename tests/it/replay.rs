@@ -194,6 +194,22 @@ fn exit_codes_say_what_came_of_it() {
 }
 
 #[test]
+fn a_part_without_anything_in_it_is_no_good_news() {
+    let directory = world(&trace());
+    let run = |arguments: &[&str]| {
+        let output = replay(directory.path(), &[&["t.jsonl"], arguments].concat());
+        (output.status.code(), said(&output).1)
+    };
+    let turned_round = ["--from", "2026-11-22T11:20:00Z", "--to", "2026-11-22T11:00:00Z"];
+    let (code, errors) = run(&turned_round);
+    assert!(code == Some(2) && errors.contains("--from must be earlier than --to"), "{code:?} {errors}");
+    for elsewhere in [["--from", "2027-01-01T00:00:00Z"], ["--to", "2026-01-01T00:00:00Z"]] {
+        let (code, errors) = run(&elsewhere);
+        assert!(code == Some(3) && errors.contains("nothing of the trace lies between"), "{code:?} {errors}");
+    }
+}
+
+#[test]
 fn without_a_configuration_the_trace_says_what_there_is() {
     let directory = world(&trace());
     let output = usoryou(directory.path()).args(["replay", "t.jsonl"]).output().unwrap();

@@ -57,6 +57,11 @@ enum Output {
 /// Replays a trace.
 pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     let began = Instant::now();
+    if let (Some(Moment(from)), Some(Moment(to))) = (args.from, args.to)
+        && from >= to
+    {
+        return Err(Stopped::Usage("a period begins before it ends: --from must be earlier than --to".to_owned()));
+    }
     let (source, size) = open(&args.file)?;
     let (source, plans) = plans(common, args, source)?;
     let paint = Paint::choose(common.color.on(&io::stdout()));
@@ -71,6 +76,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         story: Story::new(paint, common.verbose > 0),
         compared: plans.there.is_some().then(Compared::default),
         pages: 0,
+        looks: 0,
         progress: Progress::new(size, common.quiet == 0),
     };
     let read = replay::read(source, &mut stage);
@@ -85,6 +91,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         return Err(Stopped::Unknown(format!("there is not one observation in {}", args.file.display())));
     }
     let pages = stage.pages;
+    if !nothing_judged(&tally) && stage.looks == 0 && pages == 0 {
+        let why = "nothing of the trace lies between --from and --to: whose fault it was then cannot be told";
+        return Err(Stopped::Unknown(why.to_owned()));
+    }
     match (stage.output, &stage.compared) {
         (Output::Human, None) => write!(stage.out, "{}", stage.story.summary(&tally, began.elapsed()))?,
         (Output::Human, Some(compared)) => write!(stage.out, "{}", compared.table(paint))?,
@@ -210,12 +220,19 @@ struct Stage<'a> {
     story: Story,
     compared: Option<Compared>,
     pages: u64,
+    /// Observations of the part that is shown.
+    looks: u64,
     progress: Progress,
 }
 
 impl Stage<'_> {
+    /// Whether an instant is in the part that is shown.
+    fn shows(&self, at: Timestamp) -> bool {
+        self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
+    }
+
     fn show(&mut self, line: &Line) {
-        if self.from.is_some_and(|from| line.at < from) || self.to.is_some_and(|to| line.at >= to) {
+        if !self.shows(line.at) {
             return;
         }
         self.pages += u64::from(line.page);
@@ -237,8 +254,8 @@ impl Stage<'_> {
     }
 
     fn show_there(&mut self, line: &Line) {
-        let outside = self.from.is_some_and(|from| line.at < from) || self.to.is_some_and(|to| line.at >= to);
-        if let Some(compared) = self.compared.as_mut().filter(|_| !outside) {
+        let shown = self.shows(line.at);
+        if let Some(compared) = self.compared.as_mut().filter(|_| shown) {
             self.pages += u64::from(line.page);
             compared.there(line);
         }
@@ -260,6 +277,7 @@ impl Taker for Stage<'_> {
         if self.failed.is_some() || self.to.is_some_and(|to| known_at >= to) {
             return Some(Absorbed::Taken);
         }
+        self.looks += u64::from(self.shows(known_at));
         let (lines, absorbed) = self.here.take(seen, known_at);
         if lines.len() > 0 {
             let lines: Vec<Line> = lines.collect();
