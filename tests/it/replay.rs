@@ -194,6 +194,22 @@ fn exit_codes_say_what_came_of_it() {
 }
 
 #[test]
+fn whoever_reads_only_the_beginning_still_learns_whether_somebody_would_have_been_paged() {
+    use std::process::Stdio;
+
+    let quiet =
+        trace().lines().filter(|line| !line.contains("down")).fold(String::new(), |text, line| text + line + "\n");
+    for (trace, code) in [(trace(), 1), (quiet, 0)] {
+        let directory = world(&trace);
+        let mut command = usoryou(directory.path());
+        command.args(["--config", "c.yaml", "replay", "t.jsonl", "-o", "jsonl"]);
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(running.stdout.take());
+        assert_eq!(running.wait().unwrap().code(), Some(code));
+    }
+}
+
+#[test]
 fn a_part_without_anything_in_it_is_no_good_news() {
     let directory = world(&trace());
     let run = |arguments: &[&str]| {
@@ -205,7 +221,7 @@ fn a_part_without_anything_in_it_is_no_good_news() {
     assert!(code == Some(2) && errors.contains("--from must be earlier than --to"), "{code:?} {errors}");
     for elsewhere in [["--from", "2027-01-01T00:00:00Z"], ["--to", "2026-01-01T00:00:00Z"]] {
         let (code, errors) = run(&elsewhere);
-        assert!(code == Some(3) && errors.contains("nothing of the trace lies between"), "{code:?} {errors}");
+        assert!(code == Some(3) && errors.contains("nothing of the trace lies in the time"), "{code:?} {errors}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod compare;
 mod derived;
+mod odd;
 mod progress;
 mod story;
 
@@ -23,6 +24,7 @@ use crate::{
     replay::{self, Line, Replay, Taker, Tally},
 };
 use compare::Compared;
+use odd::{grouped, nothing_judged, say_odd};
 use progress::Progress;
 use story::Story;
 
@@ -82,7 +84,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     let read = replay::read(source, &mut stage);
     stage.end();
     stage.progress.clear();
-    if let Some(error) = stage.failed.take() {
+    if let Some(error) = stage.failed.take_if(|error| !is_gone(error)) {
         return Err(error.into());
     }
     let tally = read.map_err(|error| Stopped::Unknown(format!("cannot read {}: {error}", args.file.display())))?;
@@ -92,16 +94,18 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     }
     let pages = stage.pages;
     if !nothing_judged(&tally) && stage.looks == 0 && pages == 0 {
-        let why = "nothing of the trace lies between --from and --to: whose fault it was then cannot be told";
+        let why = "nothing of the trace lies in the time that was asked for: whose fault it was then cannot be told";
         return Err(Stopped::Unknown(why.to_owned()));
     }
-    match (stage.output, &stage.compared) {
-        (Output::Human, None) => write!(stage.out, "{}", stage.story.summary(&tally, began.elapsed()))?,
-        (Output::Human, Some(compared)) => write!(stage.out, "{}", compared.table(paint))?,
-        (Output::Jsonl, Some(compared)) => write!(stage.out, "{}", compared.jsonl())?,
-        (Output::Jsonl, None) => {}
-    }
-    stage.out.flush()?;
+    let last = match (stage.output, &stage.compared) {
+        (Output::Human, None) => stage.story.summary(&tally, began.elapsed()),
+        (Output::Human, Some(compared)) => compared.table(paint),
+        (Output::Jsonl, Some(compared)) => compared.jsonl(),
+        (Output::Jsonl, None) => String::new(),
+    };
+    let written = stage.out.write_all(last.as_bytes()).and_then(|()| stage.out.flush());
+    // Whether somebody would have been paged is true whoever still reads.
+    written.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
     Ok(match () {
         () if nothing_judged(&tally) => Exit::Unknown,
         () if pages > 0 => Exit::Bad,
@@ -109,33 +113,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     })
 }
 
-/// Whether no observation was of a probe that is judged, from a time that is believed.
-fn nothing_judged(tally: &Tally) -> bool {
-    use replay::Odd::{Absurd, UnknownProbe};
-    let count = |odd| tally.odd.get(&odd).map_or(0, |(count, _)| *count);
-    tally.observations <= count(UnknownProbe) + count(Absurd)
-}
-
-/// What was odd, once each, with the first line of it.
-fn say_odd(tally: &Tally) -> io::Result<()> {
-    let mut err = io::stderr().lock();
-    for (odd, (count, first)) in &tally.odd {
-        writeln!(err, "usoryou: {} {} (first: line {first})", grouped(*count), odd.in_words(*count))?;
-    }
-    Ok(())
-}
-
-/// `1,234,567`.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+/// Whether the reader has read enough, as `head` does.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// The lines, and how many bytes of a file there are.
@@ -274,7 +254,9 @@ impl Taker for Stage<'_> {
         if !self.here.knows(seen.probe) {
             return None;
         }
-        if self.failed.is_some() || self.to.is_some_and(|to| known_at >= to) {
+        // A reader that went away still wants to know whether somebody would have been paged; nothing else is left to learn.
+        let done = self.failed.as_ref().is_some_and(|error| !is_gone(error) || self.pages > 0);
+        if done || self.to.is_some_and(|to| known_at >= to) {
             return Some(Absorbed::Taken);
         }
         self.looks += u64::from(self.shows(known_at));
