@@ -1,13 +1,16 @@
 //! Two policies over the same trace: the pages that only one of them would have sent, and those of both.
 
-use std::fmt::Write as _;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
 use crate::{
     cli::paint::{Paint, Tint},
-    model::Timestamp,
+    model::{Cause, Timestamp, Transition},
     replay::Line,
 };
 
@@ -25,6 +28,8 @@ struct Page {
     at: Timestamp,
     onset: Timestamp,
     subject: String,
+    cause: Cause,
+    transition: Transition,
     headline: String,
 }
 
@@ -51,24 +56,39 @@ impl Compared {
 
     /// Every page of either, in the order of time.
     fn rows(&self) -> Vec<Row<'_>> {
-        let mut taken = vec![false; self.there.len()];
-        let mut rows: Vec<Row<'_>> = Vec::new();
-        for page in &self.here {
-            let same = |(place, other): &(usize, &Page)| {
-                !taken[*place] && other.subject == page.subject && (other.onset - page.onset).abs() <= SAME
-            };
-            let twin = self.there.iter().enumerate().find(same);
-            let there = twin.map(|(place, other)| {
-                taken[place] = true;
-                other.at
-            });
-            let policy = if there.is_some() { "both" } else { "here" };
-            rows.push(page.row(policy, Some(page.at), there));
-        }
-        let alone = self.there.iter().zip(&taken).filter(|(_, taken)| !**taken);
-        rows.extend(alone.map(|(page, _)| page.row("there", None, Some(page.at))));
+        let twins = self.twins();
+        let of_here = self.here.iter().enumerate().map(|(place, page)| {
+            let there = twins.get(&place).and_then(|twin| self.there.get(*twin)).map(|twin| twin.at);
+            page.row(if there.is_some() { "both" } else { "here" }, Some(page.at), there)
+        });
+        let taken: BTreeSet<usize> = twins.values().copied().collect();
+        let alone = self.there.iter().enumerate().filter(|(place, _)| !taken.contains(place));
+        let mut rows: Vec<Row<'_>> =
+            of_here.chain(alone.map(|(_, page)| page.row("there", None, Some(page.at)))).collect();
         rows.sort_by_key(|row| row.here.into_iter().chain(row.there).min());
         rows
+    }
+
+    /// Which page here is which one there: of those that say the same of the same trouble, the likest and then the nearest
+    /// in time first.
+    fn twins(&self) -> BTreeMap<usize, usize> {
+        let mut pairs: Vec<_> = Vec::new();
+        for (here, page) in self.here.iter().enumerate() {
+            let same = self.there.iter().enumerate().filter(|(_, other)| page.says_the_same(other));
+            pairs.extend(
+                same.map(|(there, other)| {
+                    (page.transition != other.transition, (other.at - page.at).abs(), here, there)
+                }),
+            );
+        }
+        pairs.sort_unstable();
+        let (mut twins, mut taken) = (BTreeMap::new(), BTreeSet::new());
+        for (_, _, here, there) in pairs {
+            if !twins.contains_key(&here) && taken.insert(there) {
+                twins.insert(here, there);
+            }
+        }
+        twins
     }
 
     pub(super) fn jsonl(&self) -> String {
@@ -110,12 +130,65 @@ fn page(line: &Line) -> Option<Page> {
         at: line.at,
         onset: line.onset.unwrap_or(line.at),
         subject: format!("{}{product}", line.party),
+        cause: line.cause,
+        transition: line.transition,
         headline: line.headline.clone().unwrap_or_default(),
     })
 }
 
 impl Page {
+    /// Whether it is about the same trouble and holds the same for its cause.
+    fn says_the_same(&self, other: &Self) -> bool {
+        self.subject == other.subject && self.cause == other.cause && (other.onset - self.onset).abs() <= SAME
+    }
+
     fn row(&self, policy: &'static str, here: Option<Timestamp>, there: Option<Timestamp>) -> Row<'_> {
         Row { policy, here, there, subject: &self.subject, onset: self.onset, headline: &self.headline }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(second: i64, onset: i64, cause: Cause, transition: Transition) -> Page {
+        let at = |second| Timestamp::from_timestamp(1_795_000_000 + second, 0).unwrap();
+        Page {
+            at: at(second),
+            onset: at(onset),
+            subject: "firebase".to_owned(),
+            cause,
+            transition,
+            headline: cause.word().to_owned(),
+        }
+    }
+
+    #[test]
+    fn pages_that_say_the_same_are_twins_the_nearest_first() {
+        use Transition::{Opened, Updated};
+        let compared = Compared {
+            here: vec![
+                page(20, 0, Cause::Probe, Opened),
+                page(100, 0, Cause::Them, Updated),
+                page(300, 0, Cause::Them, Updated),
+            ],
+            there: vec![
+                page(60, 0, Cause::Them, Opened),
+                page(90, 0, Cause::Them, Updated),
+                page(290, 0, Cause::Them, Updated),
+            ],
+        };
+        // The opened page of a credential is no twin of that it is them, though it is the first one that is free.
+        assert_eq!(compared.twins(), BTreeMap::from([(1, 1), (2, 2)]));
+        let policies: Vec<_> = compared.rows().iter().map(|row| row.policy).collect();
+        assert_eq!(policies, ["here", "there", "both", "both"]);
+        // What one policy opens with is what another one turns to.
+        let turned =
+            Compared { here: vec![page(20, 0, Cause::Them, Opened)], there: vec![page(80, 0, Cause::Them, Updated)] };
+        assert_eq!(turned.twins(), BTreeMap::from([(0, 0)]));
+        // Another trouble is another one.
+        let later =
+            Compared { here: vec![page(20, 0, Cause::Them, Opened)], there: vec![page(920, 900, Cause::Them, Opened)] };
+        assert!(later.twins().is_empty());
     }
 }
