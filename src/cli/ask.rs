@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     model::{Cause, Incident, Timestamp, Verdict},
-    notify::asked::{NOTHING_WRONG, Told, choose, facts, known, lasted},
+    notify::asked::{NOTHING_WRONG, Told, began, choose, facts_since, known, lasted},
 };
 
 /// What to ask.
@@ -154,11 +154,35 @@ fn human(asked: &[&Told], incidents: &[&Incident], at: Option<Timestamp>, paint:
             Cause::Us | Cause::Them => Tint::Red,
         };
         let _ = writeln!(text, "{}", paint.tint(tint, &one.sentence));
-        for (name, value) in
-            facts(verdict, incidents.iter().copied().find(|incident| incident.subject == verdict.subject))
-        {
+        let incident = incidents.iter().copied().find(|incident| incident.subject == verdict.subject);
+        let began = one.began.or_else(|| began(verdict, incident));
+        for (name, value) in facts_since(verdict, incident, began) {
             let _ = writeln!(text, "  {name:10}{value}");
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_an_instant_began_when_the_sentence_says() {
+        let subject = json!({"party": "partner"});
+        let told: Told = serde_json::from_value(json!({
+            "party_name": "Partner", "sentence": "It's the path: Partner is down since 05:21:38 UTC.",
+            "began": "2026-11-29T05:21:38Z", "subject": subject, "at": "2026-11-29T05:22:05Z", "cause": "path",
+            "regions": ["us"], "regions_seen": 2, "confidence": 0.9, "round": 1, "onset": "2026-11-29T05:21:58Z",
+        }))
+        .unwrap();
+        // By now it has been over and come back.
+        let incident = Incident {
+            state: crate::model::IncidentState::Open,
+            since: Some("2026-11-29T05:25:16Z".parse().unwrap()),
+            ..Incident::suspected("1".into(), &told.verdict, "2026-11-29T05:07:14Z".parse().unwrap())
+        };
+        let text = human(&[&told], &[&incident], Some(told.verdict.at), Paint::choose(false));
+        assert!(text.contains("  since     2026-11-29 05:21:38 UTC, 27 s\n"), "{text}");
+    }
 }

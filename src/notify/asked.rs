@@ -20,6 +20,10 @@ pub struct Told {
     pub party_name: String,
     /// The verdict as a sentence.
     pub sentence: String,
+    /// When what the sentence tells of began, where it is of an instant that has passed: what the incident has come to since
+    /// then says something else.
+    #[serde(default)]
+    pub began: Option<Timestamp>,
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -117,9 +121,19 @@ pub fn began(verdict: &Verdict, incident: Option<&Incident>) -> Option<Timestamp
 /// What lies behind the sentence, for what is not simply well: each fact with its name.
 #[must_use]
 pub fn facts(verdict: &Verdict, incident: Option<&Incident>) -> Vec<(&'static str, String)> {
+    facts_since(verdict, incident, began(verdict, incident))
+}
+
+/// The same of what is known to have begun at an instant.
+#[must_use]
+pub fn facts_since(
+    verdict: &Verdict,
+    incident: Option<&Incident>,
+    began: Option<Timestamp>,
+) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if verdict.is_bad() {
-        if let Some(onset) = began(verdict, incident) {
+        if let Some(onset) = began {
             let lasted = (verdict.at - onset).to_std().unwrap_or_default();
             let since = onset.format("%Y-%m-%d %H:%M:%S");
             facts.push(("since", format!("{since} UTC, {}", roughly(lasted))));

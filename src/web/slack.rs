@@ -98,7 +98,7 @@ fn told(plan: &Plan, view: &View) -> Vec<Told> {
     both.map(|(verdict, sentence)| {
         let party = &verdict.subject.party;
         let party_name = plan.parties.get(party).map_or_else(|| party.to_string(), |party| party.name.to_string());
-        Told { party_name, sentence: sentence.clone(), verdict: verdict.clone() }
+        Told { party_name, sentence: sentence.clone(), began: None, verdict: verdict.clone() }
     })
     .collect()
 }

@@ -54,7 +54,7 @@ fn known_of() -> Vec<Told> {
         let subject = Subject { party: party.into(), product: Some(product.into()) };
         let evidence = vec!["in the sentence".to_owned(), "Controls 6/6 up.".to_owned()];
         let verdict = Verdict { cause, evidence, confidence: 0.97, ..Verdict::ok(subject, Timestamp::default()) };
-        Told { party_name: name.to_owned(), sentence: sentence.to_owned(), verdict }
+        Told { party_name: name.to_owned(), sentence: sentence.to_owned(), began: None, verdict }
     };
     vec![
         told("firebase", "Fire & Base", "auth", Cause::Ok, "Fire & Base auth is up."),

@@ -17,7 +17,7 @@ use crate::{
     config::Plan,
     hub,
     model::{Observation, Sighting, Subject, Timestamp, Verdict},
-    notify::words,
+    notify::{asked, words},
     replay::Replay,
     store::Wanted,
     web::Site,
@@ -46,26 +46,38 @@ pub(super) async fn show(
         None => {
             site.store()?;
             let view = site.given.view.borrow();
-            view.verdicts.iter().cloned().zip(view.sentences.iter().cloned()).collect()
+            let both = view.verdicts.iter().cloned().zip(view.sentences.iter().cloned());
+            both.map(|(verdict, sentence)| Told { verdict, sentence, began: None }).collect()
         }
     };
-    let wanted = told.into_iter().filter(|(verdict, _)| party.as_ref().is_none_or(|key| *key == verdict.subject.party));
-    Ok(Json(wanted.map(|(verdict, sentence)| shown(&plan, &verdict, sentence)).collect()))
+    let wanted = |told: &Told| party.as_ref().is_none_or(|key| *key == told.verdict.subject.party);
+    Ok(Json(told.into_iter().filter(wanted).map(|told| shown(&plan, told)).collect()))
 }
 
-fn shown(plan: &Plan, verdict: &Verdict, sentence: String) -> Value {
-    let mut told = serde_json::to_value(verdict).unwrap_or_default();
+/// A verdict, its sentence, and when what that tells of began where nothing else says so.
+struct Told {
+    verdict: Verdict,
+    sentence: String,
+    began: Option<Timestamp>,
+}
+
+fn shown(plan: &Plan, told: Told) -> Value {
+    let Told { verdict, sentence, began } = told;
+    let mut told = serde_json::to_value(&verdict).unwrap_or_default();
     if let Some(fields) = told.as_object_mut() {
         let Subject { party, .. } = &verdict.subject;
         let name = plan.parties.get(party).map_or_else(|| party.to_string(), |party| party.name.to_string());
         fields.insert("party_name".to_owned(), name.into());
         fields.insert("sentence".to_owned(), sentence.into());
+        if let Some(began) = began {
+            fields.insert("began".to_owned(), serde_json::to_value(began).unwrap_or_default());
+        }
     }
     told
 }
 
 /// The verdicts of an instant that has passed.
-async fn then(site: &Site, plan: &Arc<Plan>, at: Timestamp) -> Result<Vec<(Verdict, String)>, Refused> {
+async fn then(site: &Site, plan: &Arc<Plan>, at: Timestamp) -> Result<Vec<Told>, Refused> {
     if at > chrono::Utc::now() {
         return Err(Refused(StatusCode::BAD_REQUEST, "that instant is still to come".to_owned()));
     }
@@ -80,7 +92,7 @@ async fn then(site: &Site, plan: &Arc<Plan>, at: Timestamp) -> Result<Vec<(Verdi
 }
 
 /// The newest observation comes first.
-fn judge(plan: &Arc<Plan>, seen: Vec<Observation>, at: Timestamp) -> Vec<(Verdict, String)> {
+fn judge(plan: &Arc<Plan>, seen: Vec<Observation>, at: Timestamp) -> Vec<Told> {
     let mut replay = Replay::new(plan);
     for one in seen.iter().rev() {
         drop(replay.take(&Sighting::from(one), one.scheduled_at));
@@ -89,8 +101,9 @@ fn judge(plan: &Arc<Plan>, seen: Vec<Observation>, at: Timestamp) -> Vec<(Verdic
     let verdicts = replay.verdicts(at);
     let told = verdicts.into_iter().map(|verdict| {
         let incident = replay.current().find(|one| one.subject == verdict.subject);
-        let said = words::sentence(&world, &verdict, incident);
-        (verdict, said)
+        let sentence = words::sentence(&world, &verdict, incident);
+        let began = asked::began(&verdict, incident).filter(|_| verdict.is_bad());
+        Told { verdict, sentence, began }
     });
     told.collect()
 }
