@@ -85,7 +85,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         Some(subject) => choose(&told, subject).map_err(Stopped::Usage)?,
         None => told.iter().filter(|one| one.verdict.is_bad()).map(|one| one.verdict.subject.clone()).collect(),
     };
-    let asked: Vec<&Told> = told.iter().filter(|one| wanted.contains(&one.verdict.subject)).collect();
+    let mut asked: Vec<&Told> = told.iter().filter(|one| wanted.contains(&one.verdict.subject)).collect();
+    // What is wrong is what was asked for.
+    asked.sort_by_key(|one| !one.verdict.is_bad());
     let of_asked = incidents.iter().filter(|one| wanted.contains(&one.subject) && lasted(one, at)).collect::<Vec<_>>();
     let mut out = io::stdout().lock();
     match args.output {

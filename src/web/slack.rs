@@ -119,7 +119,10 @@ fn said(told: &[Told], incidents: &[Incident], asked: &str, judged_at: Option<Ti
         match choose(told, asked) {
             Err(unclear) => lines.push(sentence(&unclear)),
             Ok(wanted) => {
-                for one in told.iter().filter(|one| wanted.contains(&one.verdict.subject)) {
+                let mut asked: Vec<_> = told.iter().filter(|one| wanted.contains(&one.verdict.subject)).collect();
+                // What is wrong is what was asked for.
+                asked.sort_by_key(|one| !one.verdict.is_bad());
+                for one in asked {
                     let incident = incidents
                         .iter()
                         .find(|incident| incident.subject == one.verdict.subject && lasted(incident, None));

@@ -72,7 +72,7 @@ fn asked(told: &[Told], text: &str) -> String {
 fn a_party_is_answered_with_its_sentences_and_what_lies_behind_them() {
     let told = known_of();
     let all =
-        "Fire & Base auth is up.\nIt's them: Fire & Base rtdb is down.\n• evidence: Controls 6/6 up.\n• sure: 97 %";
+        "It's them: Fire & Base rtdb is down.\n• evidence: Controls 6/6 up.\n• sure: 97 %\nFire & Base auth is up.";
     assert_eq!(asked(&told, "firebase"), all);
     assert_eq!(asked(&told, "fire &"), all);
     assert_eq!(asked(&told, "storm/rain"), "Storm rain is up.");

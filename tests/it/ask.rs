@@ -66,7 +66,7 @@ fn the_hub_is_asked_by_key_name_and_beginning() {
     for name in ["firebase", "FIREBASE", "fireb", "fire &", "firebase/realtime-database", "Fire & <Base>/real"] {
         let (code, text) = told(&hub.run(&["ask", name]));
         assert_eq!(code, Some(1), "{name}: {text}");
-        assert!(text.contains("Fire & <Base> realtime-database is down since"), "{name}: {text}");
+        assert!(text.starts_with("It's them: Fire & <Base> realtime-database is down since"), "{name}: {text}");
         assert!(text.contains("  since     20") && text.contains("  incident  20"), "{text}");
     }
     assert_eq!(told(&hub.run(&["ask", "firestorm"])), (Some(0), "Storm is up.\n".to_owned()));
