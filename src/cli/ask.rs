@@ -187,4 +187,20 @@ mod tests {
         let text = human(&[&told], &[&incident], Some(told.verdict.at), Paint::choose(false));
         assert!(text.contains("  since     2026-11-29 05:21:38 UTC, 27 s\n"), "{text}");
     }
+
+    #[test]
+    fn whoever_asks_about_our_own_regions_hears_which_there_are() {
+        let told = |party: &str, product: &str| -> Told {
+            let subject = json!({"party": party, "product": product});
+            serde_json::from_value(json!({
+                "sentence": "", "subject": subject, "at": "2026-11-29T05:22:05Z", "cause": "ok", "regions": [],
+                "regions_seen": 2, "confidence": 0.9, "round": 1,
+            }))
+            .unwrap()
+        };
+        let told = [told("usoryou", "eu"), told("usoryou", "us"), told("mail", "in")];
+        let unclear = choose(&told, "usoryou/nosuch").unwrap_err();
+        assert_eq!(unclear, "usoryou has no product `nosuch`: there is usoryou/eu, usoryou/us");
+        assert_eq!(known(&told), "mail/in");
+    }
 }

@@ -58,8 +58,12 @@ fn quoted(text: &str) -> String {
 
 /// What there is: of these parties, or of all.
 fn list(told: &[Told], parties: &[&str]) -> String {
-    let subjects = told.iter().map(|one| &one.verdict.subject).filter(|subject| subject.as_vantage().is_none());
-    let wanted = subjects.filter(|subject| parties.is_empty() || parties.contains(&&*subject.party));
+    let subjects = told.iter().map(|one| &one.verdict.subject);
+    // Our own regions are named to whoever asks about them, and nobody else.
+    let wanted = subjects.filter(|subject| match parties {
+        [] => subject.as_vantage().is_none(),
+        parties => parties.contains(&&*subject.party),
+    });
     let names: BTreeSet<String> = wanted
         .map(|subject| match &subject.product {
             Some(product) => format!("{}/{product}", subject.party),
