@@ -235,4 +235,14 @@ fn without_a_configuration_the_trace_says_what_there_is() {
         "{story}{errors}"
     );
     assert!(errors.contains("without a configuration"));
+    // What is no trace is said to be none in the same words as with a configuration.
+    let utf16: Vec<u8> = "{}\n{}\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for rubbish in [&b"once upon a time\nthere was\n"[..], &utf16] {
+        std::fs::write(directory.path().join("t.jsonl"), rubbish).unwrap();
+        let output = usoryou(directory.path()).args(["replay", "t.jsonl"]).output().unwrap();
+        let (_, errors) = said(&output);
+        assert_eq!(output.status.code(), Some(3), "{errors}");
+        assert!(errors.contains("no JSON object and skipped (first: line 1)"), "{errors}");
+        assert!(errors.contains("there is not one observation in t.jsonl"), "{errors}");
+    }
 }

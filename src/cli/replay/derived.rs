@@ -5,21 +5,50 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, Read},
+    path::Path,
 };
 
-use crate::{cli::Stopped, model::Timestamp, replay::Parser};
+use super::odd::say_odd;
+use crate::{
+    attribution::Absorbed,
+    cli::Stopped,
+    model::{Sighting, Timestamp},
+    replay::{self, Parser, Taker},
+};
 
 /// So much of a trace is looked at.
 const HEAD: u64 = 8 << 20;
 
 /// The configuration, and the trace from its beginning again.
-pub(super) fn configuration(mut source: Box<dyn Read + Send>) -> Result<(Box<dyn Read + Send>, String), Stopped> {
+pub(super) fn configuration(
+    mut source: Box<dyn Read + Send>,
+    path: &Path,
+) -> Result<(Box<dyn Read + Send>, String), Stopped> {
+    let cannot = |error: io::Error| Stopped::Unknown(format!("cannot read {}: {error}", path.display()));
     let mut head = Vec::new();
-    let read = source.by_ref().take(HEAD).read_to_end(&mut head);
-    read.map_err(|error| Stopped::Unknown(format!("cannot read the trace: {error}")))?;
+    source.by_ref().take(HEAD).read_to_end(&mut head).map_err(cannot)?;
     let text = made_of(&head);
-    let text = text.ok_or_else(|| Stopped::Unknown("there is not one observation in the trace".to_owned()))?;
-    Ok((Box::new(io::Cursor::new(head).chain(source)), text))
+    let whole = io::Cursor::new(head).chain(source);
+    let Some(text) = text else {
+        // What there is instead is said as it is with a configuration.
+        let tally = replay::read(whole, &mut Nobody).map_err(cannot)?;
+        say_odd(&tally)?;
+        let path = path.display();
+        return Err(Stopped::Unknown(match tally.observations {
+            0 => format!("there is not one observation in {path}"),
+            _ => format!("no observation at the head of {path} is of a probe and a party that can be configured"),
+        }));
+    };
+    Ok((Box::new(whole), text))
+}
+
+/// Judges nothing.
+struct Nobody;
+
+impl Taker for Nobody {
+    fn take(&mut self, _: &Sighting<'_>, _: Timestamp) -> Option<Absorbed> {
+        Some(Absorbed::Taken)
+    }
 }
 
 #[derive(Default)]

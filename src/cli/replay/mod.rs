@@ -156,7 +156,7 @@ fn plans(common: &Common, args: &Args, source: Box<dyn Read + Send>) -> Result<(
             let why = "there is no probes.yaml that --policy could be compared with: give --config FILE";
             return Err(Stopped::Usage(why.to_owned()));
         }
-        let (source, text) = derived::configuration(source)?;
+        let (source, text) = derived::configuration(source, &args.file)?;
         let read = config::read_text(&text, "the trace".as_ref(), &|_| None, &net, &vantage).map_err(shown)?;
         writeln!(
             io::stderr(),
