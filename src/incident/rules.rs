@@ -60,6 +60,14 @@ pub(super) fn is_forgotten(closed: &Incident, now: Timestamp) -> bool {
     ended + SAME_WITHIN * 2 < now
 }
 
+/// Whether a message about several is still needed that goes by the name of this one: then it stays one of them, since two
+/// messages of one name cannot be told apart.
+pub(super) fn is_named_after(incidents: &Incidents, closed: &Incident, now: Timestamp) -> bool {
+    let led = |one: &&Incident| one.digest.as_ref().is_some_and(|digest| digest.leader == closed.id);
+    let is_unsaid = |one: &Incident| !one.is_over() || one.owed.is_some() || one.closed_at == Some(now);
+    incidents.current().chain(incidents.over()).filter(led).any(is_unsaid)
+}
+
 /// Whether it is about a product of a party that people know to be bad as a whole, or to recover from that, and says
 /// nothing else of it. It waits until that is over: what fails then is news.
 pub(super) fn is_known_as_a_whole(incidents: &Incidents, verdict: &Verdict) -> bool {

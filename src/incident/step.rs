@@ -169,7 +169,8 @@ impl Step {
         // Who has not heard of the end yet need not hear of this.
         let news = if closed.owed.is_none() { News::Again } else { News::Look };
         let was = (closed.cause != suspicion.cause).then_some(closed.cause);
-        self.incidents.current.insert(subject.clone(), turn::again(closed, suspicion, now));
+        let alone = closed.owed.is_none() && !rules::is_named_after(&self.incidents, &closed, now);
+        self.incidents.current.insert(subject.clone(), turn::again(closed, suspicion, alone, now));
         self.update(subject, now, was, news);
     }
 

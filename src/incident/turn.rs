@@ -30,8 +30,9 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     (was, Some(news))
 }
 
-/// An incident that seemed to be over, with what the suspicion that it is back has brought.
-pub(super) fn again(closed: Incident, suspicion: Incident, now: Timestamp) -> Incident {
+/// An incident that seemed to be over, with what the suspicion that it is back has brought. `alone`: what it was told with,
+/// if anything, is not its company any more.
+pub(super) fn again(closed: Incident, suspicion: Incident, alone: bool, now: Timestamp) -> Incident {
     Incident {
         state: IncidentState::Open,
         since: Some(suspicion.onset),
@@ -46,8 +47,7 @@ pub(super) fn again(closed: Incident, suspicion: Incident, now: Timestamp) -> In
         bad_rounds: suspicion.bad_rounds,
         good_rounds: 0,
         flaps: closed.flaps + 1,
-        // It is back alone: what it was told with is over.
-        digest: closed.digest.filter(|_| closed.owed.is_some()),
+        digest: closed.digest.filter(|_| !alone),
         ..closed
     }
 }

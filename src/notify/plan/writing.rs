@@ -52,9 +52,14 @@ impl Desk<'_> {
         let about: Vec<&Incident> = ids.iter().filter_map(|id| self.known.get(id)).collect();
         let first = *about.first()?;
         let mut members: Vec<&Incident> = self.members(thread, channel).collect();
+        // One that led a digest and has left it speaks in the same thread: for itself, not for those that it was told with.
+        if !members.iter().any(|member| member.id == first.id) {
+            members.clear();
+        }
         members.sort_by_key(|incident| (incident.onset, &incident.id));
         let world = self.audience.world;
-        let is_digest = !members.is_empty();
+        // One alone is told as one.
+        let is_digest = members.len() > 1;
         let text = match saying {
             Saying::Turning(news, was) => words::turning(world, first, news, was),
             _ if is_digest => words::many::words(world, saying, &about, &members),
@@ -89,7 +94,7 @@ impl Desk<'_> {
             lines: text.lines,
             good_news: saying == Saying::Ending,
             at: self.happened_at(saying, first),
-            each: members.iter().filter(|_| members.len() > 1).map(|member| words::many::line(world, member)).collect(),
+            each: members.iter().filter(|_| is_digest).map(|member| words::many::line(world, member)).collect(),
             about: if is_digest { members.into_iter().map(without_history).collect() } else { vec![first.clone()] },
             was: if let Saying::Turning(_, was) = saying { was } else { None },
         })
