@@ -151,9 +151,6 @@ impl Rounds {
                     tracing::warn!(incident = id, "{}", words::turning(world, incident, *news, *was).headline);
                 }
                 Transition::Closed => tracing::info!(incident = id, "{}", words::closing(world, incident).headline),
-                Transition::None if incident.is_over() && incident.note.is_some() => {
-                    tracing::info!(incident = id, note = incident.note, "incident ended");
-                }
                 // Verdicts are told in the log as they change; of incidents only what people hear.
                 Transition::Suspected | Transition::Updated | Transition::Recovering | Transition::None => {}
             }

@@ -1,6 +1,6 @@
 //! The rules by which an incident opens, closes and changes its mind: one small function each.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Incidents, Policy};
 use crate::model::{Cause, Incident, IncidentState, Severity, Subject, Timestamp, Turning, Verdict};
@@ -58,6 +58,13 @@ pub(super) fn is_forgotten(closed: &Incident, now: Timestamp) -> bool {
     // A suspicion takes a while to open, and counts from its onset.
     let ended = closed.closed_at.unwrap_or(closed.onset);
     ended + SAME_WITHIN * 2 < now
+}
+
+/// Whether what gets no verdict is no longer in the configuration. A hub that has begun anew says nothing of its store, nor
+/// of a party as a whole, before it finds them bad again: that is no end to tell of.
+pub(super) fn is_gone(subject: &Subject, judged: &BTreeSet<&Subject>) -> bool {
+    let in_part = subject.product.is_none() && judged.iter().any(|other| other.party == subject.party);
+    *subject != Subject::store() && !in_part
 }
 
 /// Whether a message about several is still needed that goes by the name of this one: then it stays one of them, since two

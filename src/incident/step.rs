@@ -241,7 +241,7 @@ impl Step {
         }
     }
 
-    /// A subject that the configuration no longer has gets no verdict: its incident ends without a word to anybody.
+    /// A subject that the configuration no longer has gets no verdict: its incident ends, and nobody knows how it is.
     fn close_what_is_gone(&mut self, verdicts: &[Verdict], now: Timestamp) {
         let judged: BTreeSet<&Subject> = verdicts.iter().map(|verdict| &verdict.subject).collect();
         let current = self.incidents.current.values();
@@ -258,9 +258,10 @@ impl Step {
             }
             incident.state = IncidentState::Closed;
             incident.closed_at = Some(now);
+            incident.recovered_at = None;
             incident.note = Some("closed because nothing looks at it any more".to_owned());
-            // Nobody is told of an end that nobody saw.
-            self.note(&subject, Transition::None, now, None);
+            let gone = rules::is_gone(&subject, &judged);
+            self.note(&subject, if gone { Transition::Closed } else { Transition::None }, now, None);
             self.incidents.close(&subject);
         }
     }
@@ -276,7 +277,7 @@ impl Step {
     /// Something happened: it is kept in the history.
     fn change(&mut self, subject: &Subject, transition: Transition, now: Timestamp, was: Option<Cause>, news: News) {
         let Some(incident) = self.incidents.current.get_mut(subject) else { return };
-        let note = (transition == Transition::None).then(|| incident.note.clone()).flatten();
+        let note = incident.note.clone().filter(|_| incident.is_unwatched());
         incident.remember(Moment { at: now, transition, cause: incident.cause, was, note });
         let incident = incident.clone();
         self.touched.push(incident.clone());

@@ -233,9 +233,27 @@ fn what_nobody_looks_at_any_more_ends_with_a_note() {
     let (incidents, _) = play(&rounds(Cause::Them, 1..=3));
     let gone = step(&incidents, &[], POLICY, at(99));
     assert_eq!(gone.incidents.current().count(), 0);
-    assert_eq!(gone.changes[0].transition, Transition::None);
-    assert_eq!(gone.changes[0].incident.state, IncidentState::Closed);
+    assert_eq!(gone.changes[0].transition, Transition::Closed);
+    assert!(gone.changes[0].incident.is_unwatched());
     assert!(gone.changes[0].incident.note.is_some());
+    assert_eq!(gone.changes[0].incident.history.last().unwrap().note, gone.changes[0].incident.note);
+    // Somebody looks again: that nobody does is no longer true.
+    let mut incidents = gone.incidents;
+    for round in 12..=14 {
+        incidents = step(&incidents, &[verdict(Cause::Them, round)], POLICY, at(round * 10)).incidents;
+    }
+    let again = incidents.open().next().unwrap();
+    assert_eq!((&again.id, &again.note), (&gone.changes[0].incident.id, &None));
+}
+
+#[test]
+fn a_party_that_is_not_judged_as_a_whole_any_more_is_not_told_to_be_gone() {
+    let (incidents, _) = play(&rounds(Cause::Them, 1..=3));
+    let mut of_product = verdict(Cause::Ok, 4);
+    of_product.subject.product = Some("auth".into());
+    let silent = step(&incidents, &[of_product], POLICY, at(40));
+    assert_eq!(silent.changes[0].transition, Transition::None);
+    assert!(silent.changes[0].incident.is_over());
 }
 
 #[test]

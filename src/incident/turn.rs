@@ -48,6 +48,8 @@ pub(super) fn again(closed: Incident, suspicion: Incident, alone: bool, now: Tim
         good_rounds: 0,
         flaps: closed.flaps + 1,
         digest: closed.digest.filter(|_| !alone),
+        // Somebody looks at it again.
+        note: closed.note.filter(|_| closed.recovered_at.is_some()),
         ..closed
     }
 }

@@ -256,6 +256,12 @@ impl Incident {
         self.state == IncidentState::Closed
     }
 
+    /// Whether it ended because nobody looks at it any more: nobody knows then whether it is back.
+    #[must_use]
+    pub fn is_unwatched(&self) -> bool {
+        self.is_over() && self.recovered_at.is_none()
+    }
+
     /// Moments that are kept: more would make every write of it large.
     pub const MOMENTS: usize = 50;
 

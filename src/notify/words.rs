@@ -47,6 +47,14 @@ pub fn opening(world: &World, incident: &Incident) -> Words {
 /// What is said when an incident is over.
 #[must_use]
 pub fn closing(world: &World, incident: &Incident) -> Words {
+    if incident.is_unwatched() {
+        let headline = format!(
+            "Over: {}. It is not known whether it is back. {}",
+            unwatched(world, incident),
+            was(&incident.verdict)
+        );
+        return Words { headline, lines: vec![format!("Incident {}", incident.id)] };
+    }
     let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.onset);
     // With what was well between its flaps.
     let began = if incident.flaps > 0 { incident.onset } else { incident.began(&incident.verdict) };
@@ -81,6 +89,17 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
     let mut lines: Vec<String> = admission::ahead(world, incident).into_iter().collect();
     lines.push(format!("Incident {}", incident.id));
     Words { headline, lines }
+}
+
+/// `nobody looks at Firebase any more (removed from the configuration)`.
+fn unwatched(world: &World, incident: &Incident) -> String {
+    match incident.subject.as_vantage() {
+        Some(region) => format!("nobody looks from region {region} any more"),
+        None => {
+            let name = subject_name(world, &incident.subject);
+            format!("nobody looks at {name} any more (removed from the configuration)")
+        }
+    }
 }
 
 /// `1 flap`.

@@ -80,6 +80,33 @@ fn what_was_over_and_is_back_began_again() {
 }
 
 #[test]
+fn of_what_nobody_looks_at_any_more_nobody_says_that_it_is_back() {
+    let world = World::default();
+    let incident = |party: &str, recovered: bool| {
+        let at: Timestamp = "2026-11-22T10:32:00Z".parse().unwrap();
+        let verdict: Verdict = serde_json::from_value(serde_json::json!({
+            "subject": {"party": party}, "at": at, "cause": "them", "regions": ["a"], "regions_seen": 1,
+            "confidence": 0.9, "round": 1, "onset": at,
+        }))
+        .unwrap();
+        let (recovered_at, closed_at) = (recovered.then_some(at), Some(at));
+        let suspected = Incident::suspected(party.into(), &verdict, at);
+        Incident { state: IncidentState::Closed, recovered_at, closed_at, ..suspected }
+    };
+    let (gone, two, back) = (incident("gone", false), incident("two", false), incident("back", true));
+    let said = "Over: nobody looks at gone any more (removed from the configuration). It is not known whether it is back. \
+                It was them.";
+    assert_eq!(closing(&world, &gone).headline, said);
+    assert_eq!(looking(&world, &gone).headline, said);
+    let many = |all: &[&Incident]| many::words(&world, Saying::Ending, all, all).headline;
+    assert_eq!(many(&[&gone, &two]), "Over: nobody looks any more at gone and two.");
+    assert_eq!(
+        many(&[&gone, &back]),
+        "Over: 1 of 2 is back since 10:32:00 UTC, after 0 s: back. Nobody looks any more at gone."
+    );
+}
+
+#[test]
 fn what_recovers_before_many_are_told_of_it_is_named_all_the_same() {
     let world = World::default();
     let incident = |party: &str| {

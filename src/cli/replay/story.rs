@@ -56,10 +56,6 @@ impl Story {
                 self.line(line.at, "over", &words::closing(world, incident).headline)
             }
             _ if line.page => self.line(line.at, "PAGE", line.headline.as_deref().unwrap_or_default()),
-            Transition::None if incident.closed_at.is_some() && self.open.remove(id) => {
-                let note = incident.note.as_deref().unwrap_or("it ended");
-                self.line(line.at, "over", &format!("{}: {note}.", world.subject_name(&incident.subject)))
-            }
             _ if self.all => self.line(line.at, "", &quiet(line)),
             _ => String::new(),
         }

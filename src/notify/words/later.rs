@@ -4,7 +4,7 @@ use super::{Words, as_object, clock, closing, opening, span, subject_name, was};
 use crate::{
     attribution::World,
     incident::News,
-    model::{Cause, Incident, IncidentState, Severity, Silence, Timestamp},
+    model::{Cause, Incident, IncidentState, Severity, Silence, Timestamp, Transition},
 };
 
 /// What is said when an incident turns out to be another than was told.
@@ -56,11 +56,12 @@ pub fn looking(world: &World, incident: &Incident) -> Words {
             let said = format!("Recovering: {name} has been fine since {}.", clock(back, incident.verdict.at));
             now.headline = format!("{said} {}", was(&incident.verdict));
         }
-        IncidentState::Closed if incident.recovered_at.is_some() => now.headline = closing(world, incident).headline,
-        IncidentState::Closed => {
+        // Its end is told nobody.
+        IncidentState::Closed if incident.history.last().is_some_and(|last| last.transition == Transition::None) => {
             let note = incident.note.as_deref().unwrap_or("over");
             now.headline = format!("{name}: {note}. {}", was(&incident.verdict));
         }
+        IncidentState::Closed => now.headline = closing(world, incident).headline,
         _ => {}
     }
     now

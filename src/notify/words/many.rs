@@ -18,18 +18,21 @@ const LINES: usize = 50;
 #[must_use]
 pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident], all: &[&Incident]) -> Words {
     let (over, not_over): (Vec<&Incident>, Vec<&Incident>) = all.iter().copied().partition(|one| one.is_over());
+    let (unwatched, back): (Vec<&Incident>, Vec<&Incident>) = over.iter().copied().partition(|one| one.is_unwatched());
     let is_recovering = |one: &&Incident| one.state == IncidentState::Recovering;
     let (recovering, open): (Vec<&Incident>, Vec<&Incident>) = not_over.iter().copied().partition(is_recovering);
     let onset = all.iter().map(|incident| incident.onset).min().unwrap_or_default();
     let read_at = all.iter().map(|incident| incident.verdict.at).max().unwrap_or(onset);
     let since = clock(onset, read_at);
     let headline = match saying {
-        _ if not_over.is_empty() => ended(world, &over, onset),
+        _ if not_over.is_empty() => ended(world, &back, &unwatched, onset),
         Saying::Ending | Saying::Looking if !over.is_empty() || !recovering.is_empty() => {
             let mut said = vec![];
-            if !over.is_empty() {
-                let are = if over.len() == 1 { "is" } else { "are" };
-                said.push(format!("{} of {} {are} back: {}.", over.len(), all.len(), names(world, &over)));
+            if !back.is_empty() {
+                said.push(format!("{} {} back: {}.", back.len(), of(&back, all.len()), names(world, &back)));
+            }
+            if !unwatched.is_empty() {
+                said.push(format!("Nobody looks any more at {}.", names(world, &unwatched)));
             }
             if !recovering.is_empty() {
                 said.push(format!("Recovering: {}.", names(world, &recovering)));
@@ -64,17 +67,36 @@ pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident
     Words { headline, lines }
 }
 
-fn ended(world: &World, over: &[&Incident], onset: Timestamp) -> String {
+/// `of 5 are`.
+fn of(some: &[&Incident], all: usize) -> String {
+    format!("of {all} {}", if some.len() == 1 { "is" } else { "are" })
+}
+
+fn ended(world: &World, over: &[&Incident], unwatched: &[&Incident], onset: Timestamp) -> String {
+    if over.is_empty() {
+        return format!("Over: nobody looks any more at {}.", names(world, unwatched));
+    }
     let back = over.iter().filter_map(|incident| incident.recovered_at.or(incident.closed_at)).max().unwrap_or(onset);
     let read_at = over.iter().filter_map(|incident| incident.closed_at).max().unwrap_or(back);
     let (since, lasted) = (clock(back, read_at), span(lasted(onset, back)));
-    let all = if over.len() == 2 { "both".to_owned() } else { format!("all {}", over.len()) };
-    format!("Over: {all} are back since {since}, after {lasted}: {}.", names(world, over))
+    let all = match (over.len(), unwatched.len()) {
+        (2, 0) => "both are".to_owned(),
+        (all, 0) => format!("all {all} are"),
+        (some, others) => format!("{some} {}", of(over, some + others)),
+    };
+    let mut said = format!("Over: {all} back since {since}, after {lasted}: {}.", names(world, over));
+    if !unwatched.is_empty() {
+        said += &format!(" Nobody looks any more at {}.", names(world, unwatched));
+    }
+    said
 }
 
 /// One incident in a line.
 pub(in crate::notify) fn line(world: &World, incident: &Incident) -> String {
     let name = subject_name(world, &incident.subject);
+    if incident.is_unwatched() {
+        return format!("{name}: nobody looks any more. {}", was(&incident.verdict));
+    }
     if incident.is_over() || incident.state == IncidentState::Recovering {
         let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.verdict.at);
         let lasted = span(lasted(incident.onset, back));
