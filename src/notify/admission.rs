@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::words::span;
 use crate::{
     attribution::World,
-    model::{Admission, AdmissionKind, FeedState, Incident, Subject, Timestamp},
+    model::{Admission, AdmissionKind, Cause, FeedState, Incident, Subject, Timestamp, Transition},
 };
 
 /// What was said longer before the onset was said of something else.
@@ -40,7 +40,18 @@ pub fn planned(world: &World, work: &Admission, now: Timestamp) -> String {
 /// Who said it first, of an incident that the party has admitted: `we were 14 min ahead`.
 #[must_use]
 pub fn ahead(world: &World, incident: &Incident) -> Option<String> {
-    let (at, opened) = (incident.admitted_at?, incident.opened_at?);
+    let (at, mut opened) = (incident.admitted_at?, incident.opened_at?);
+    // What turned out to be ours they have not admitted.
+    if matches!(incident.cause, Cause::Us | Cause::Probe) {
+        return None;
+    }
+    if let Some((over, again)) = came_back(incident) {
+        // They said it of what was over before it came back.
+        if at < over {
+            return None;
+        }
+        opened = again;
+    }
     let page = page(world, &incident.subject.party);
     let said = format!("{page} said so at {}", clock(at, incident.closed_at.unwrap_or(opened)));
     let minutes = (at - opened).num_minutes();
@@ -50,6 +61,17 @@ pub fn ahead(world: &World, incident: &Incident) -> Option<String> {
         0 => format!("{said}, when we did."),
         _ => format!("{said}, {apart} before us."),
     })
+}
+
+/// When an incident that came back was over before that, and when people were told that it is back; the last time.
+fn came_back(incident: &Incident) -> Option<(Timestamp, Timestamp)> {
+    let before = incident.history.len().saturating_sub(usize::from(incident.is_over()));
+    let mut moments = incident.history.iter().take(before).rev();
+    let (mut again, mut moment) = (None, moments.next()?);
+    while moment.transition != Transition::Closed {
+        (again, moment) = (Some(moment.at), moments.next()?);
+    }
+    Some((moment.at, again?))
 }
 
 fn page(world: &World, party: &str) -> String {
@@ -135,6 +157,28 @@ mod tests {
         assert_eq!(told("10:32"), "firebase's status page said so at 10:46 UTC: we were 14 min ahead.");
         assert_eq!(told("10:46"), "firebase's status page said so at 10:46 UTC, when we did.");
         assert_eq!(told("11:06"), "firebase's status page said so at 10:46 UTC, 20 min before us.");
+    }
+
+    #[test]
+    fn what_was_admitted_before_it_came_back_is_not_said_of_what_came_back() {
+        let said = |cause: &str, admitted: &str| {
+            let moment =
+                |clock: &str, what: &str| serde_json::json!({"at": at(clock), "transition": what, "cause": "them"});
+            let incident = serde_json::json!({
+                "id": "1", "subject": {"party": "firebase"}, "state": "closed", "cause": cause, "onset": at("10:31"),
+                "opened_at": at("10:32"), "admitted_at": at(admitted), "closed_at": at("11:20"), "flaps": 1,
+                "bad_rounds": 3, "good_rounds": 3, "round": 1,
+                "history": [moment("10:32", "opened"), moment("10:40", "closed"), moment("11:00", "updated"),
+                    moment("11:10", "recovering"), moment("11:20", "closed")],
+                "verdict": {"subject": {"party": "firebase"}, "at": at("11:10"), "cause": cause, "regions": [],
+                    "regions_seen": 1, "confidence": 1.0, "round": 1}
+            });
+            ahead(&World::default(), &serde_json::from_value(incident).unwrap())
+        };
+        assert_eq!(said("them", "10:33"), None);
+        let fresh = said("them", "11:05").unwrap();
+        assert_eq!(fresh, "firebase's status page said so at 11:05 UTC: we were 5 min ahead.");
+        assert_eq!(said("probe", "11:05"), None, "a credential of ours is nothing that they admit");
     }
 
     #[test]
