@@ -194,11 +194,11 @@ impl Step {
         if !relapsed && !new_round {
             return;
         }
-        incident.state = IncidentState::Open;
-        incident.recovered_at = None;
+        if relapsed {
+            turn::relapse(incident, verdict);
+        }
         incident.good_rounds = 0;
         incident.bad_rounds += u32::from(new_round);
-        incident.flaps += u32::from(relapsed);
         incident.round = verdict.round;
         let (was, news) = turn::turn(incident, verdict, policy);
         let flapping = relapsed && incident.flaps == rules::FLAPPING;

@@ -75,6 +75,19 @@ fn a_relapse_is_the_same_incident() {
 }
 
 #[test]
+fn what_goes_on_after_a_relapse_began_with_it_also_while_its_cause_is_not_clear_yet() {
+    for cause in [Cause::Them, Cause::Unknown] {
+        let mut verdicts = rounds(Cause::Them, 1..=3);
+        verdicts.extend(rounds(Cause::Ok, [4]));
+        verdicts.extend((5..=7).map(|round| Verdict { onset: Some(at(50)), ..verdict(cause, round) }));
+        let (incidents, _) = play(&verdicts);
+        let incident = incidents.current().next().unwrap();
+        assert_eq!((incident.onset, incident.cause), (at(30), Cause::Them));
+        assert_eq!(incident.began(&incident.verdict), at(50));
+    }
+}
+
+#[test]
 fn a_second_incident_of_the_day_has_the_next_number() {
     let mut verdicts = rounds(Cause::Them, 1..=3);
     verdicts.extend(rounds(Cause::Ok, [4, 5]));

@@ -30,6 +30,17 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     (was, Some(news))
 }
 
+/// An incident that people saw recover is bad again: what goes on began with that, and is still held to be what it was.
+pub(super) fn relapse(incident: &mut Incident, verdict: &Verdict) {
+    let began = verdict.onset.unwrap_or(verdict.at);
+    if incident.recovered_at.take().is_none_or(|back| began >= back) {
+        incident.since = Some(began);
+        incident.verdict.at = verdict.at;
+    }
+    incident.state = IncidentState::Open;
+    incident.flaps += 1;
+}
+
 /// An incident that seemed to be over, with what the suspicion that it is back has brought. `alone`: what it was told with,
 /// if anything, is not its company any more.
 pub(super) fn again(closed: Incident, suspicion: Incident, alone: bool, now: Timestamp) -> Incident {

@@ -82,7 +82,7 @@ pub struct Incident {
     pub severity: Severity,
     /// When the first bad observation was due.
     pub onset: Timestamp,
-    /// When what goes on of it began, where that was later: it was over and came back, or it was only slow.
+    /// When what goes on of it began, where that was later: it was over or recovering and came back, or it was only slow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Every `since` that it has had, oldest first; bounded like the history.
