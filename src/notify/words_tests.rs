@@ -125,4 +125,8 @@ fn what_recovers_before_many_are_told_of_it_is_named_all_the_same() {
         assert!(said.contains("2 ") && said.contains("one and two. It's them."), "{said}");
     }
     assert_eq!(many::words(&world, Saying::Looking, &all, &all).headline, "Recovering: one and two.");
+    let open = |party: &str| Incident { state: IncidentState::Open, ..incident(party) };
+    let (three, four) = (open("three"), open("four"));
+    let reminder = many::words(&world, Saying::Reminding, &[&three, &four], &[&one, &three, &four]).headline;
+    assert_eq!(reminder, "Still down after 0 s, 2 at once: three and four. It's them.");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Desk, Planned, Saying, Word, together::GATHER};
 use crate::{
-    model::{Incident, LetterKind, Timestamp},
+    model::{Incident, IncidentState, LetterKind, Timestamp},
     notify::{Letter, words},
 };
 
@@ -56,12 +56,15 @@ impl Desk<'_> {
         if !members.iter().any(|member| member.id == first.id) {
             members.clear();
         }
-        members.sort_by_key(|incident| (incident.onset, &incident.id));
+        // What goes on first: where only one is shown that is the one.
+        members.sort_by_key(|incident| (incident.is_over(), incident.onset, &incident.id));
         let world = self.audience.world;
         // One alone is told as one.
         let is_digest = members.len() > 1;
+        let one_fails = members.iter().filter(|member| member.state == IncidentState::Open).count() == 1;
         let text = match saying {
             Saying::Turning(news, was) => words::turning(world, first, news, was),
+            Saying::Reminding if one_fails => words::reminding(world, first, self.now),
             _ if is_digest => words::many::words(world, saying, &about, &members),
             Saying::Opening | Saying::Joining => words::opening(world, first),
             Saying::Ending => words::closing(world, first),

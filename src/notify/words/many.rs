@@ -47,13 +47,12 @@ pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident
             format!("{} more fail, {} at once since {since}: {more}. {}", about.len(), not_over.len(), whose(&not_over))
         }
         Saying::Reminding => {
-            let lasted = roughly(lasted(onset, read_at));
-            format!(
-                "Still down after {lasted}, {} at once: {}. {}",
-                not_over.len(),
-                names(world, &not_over),
-                whose(&not_over)
-            )
+            // Of what is back, or about to be, the lines tell.
+            let failing = if open.is_empty() { &not_over } else { &open };
+            let began = failing.iter().map(|one| one.began(&one.verdict)).min().unwrap_or(onset);
+            let lasted = roughly(lasted(began, read_at));
+            let (number, names) = (failing.len(), names(world, failing));
+            format!("Still down after {lasted}, {number} at once: {names}. {}", whose(failing))
         }
         _ => {
             format!("{} fail at once since {since}: {}. {}", not_over.len(), names(world, &not_over), whose(&not_over))
