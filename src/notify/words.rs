@@ -56,9 +56,8 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
         return Words { headline, lines: vec![format!("Incident {}", incident.id)] };
     }
     let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.onset);
-    // With what was well between its flaps.
-    let began = if incident.flaps > 0 { incident.onset } else { incident.began(&incident.verdict) };
-    let lasted = (back - began).to_std().unwrap_or_default();
+    // What was well between its flaps is no part of it.
+    let lasted = (back - incident.began(&incident.verdict)).to_std().unwrap_or_default();
     let name = world.subject_name(&incident.subject);
     let what = match (incident.subject.as_vantage(), incident.verdict.failure.as_ref().map(|failure| failure.kind)) {
         (Some(region), _) if incident.verdict.reason == Some(Reason::Clock) => {
@@ -79,7 +78,7 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
         (None, _) if incident.severity == Severity::Degraded => format!("{name} is no longer slow"),
         (None, _) => format!("{name} is back"),
     };
-    let flaps = if incident.flaps > 0 { format!(" with {}", flaps_alone(incident.flaps)) } else { String::new() };
+    let flaps = flaps_before(incident, incident.closed_at.unwrap_or(back));
     let headline = format!(
         "Over: {what} since {}, after {}{flaps}. {}",
         clock(back, incident.closed_at.unwrap_or(back)),
@@ -99,6 +98,14 @@ fn unwatched(world: &World, incident: &Incident) -> String {
             let name = subject_name(world, &incident.subject);
             format!("nobody looks at {name} any more (removed from the configuration)")
         }
+    }
+}
+
+/// `, with 1 flap since 10:31:05 UTC`: what came before the stretch that ends.
+fn flaps_before(incident: &Incident, read_at: Timestamp) -> String {
+    match incident.flaps {
+        0 => String::new(),
+        flaps => format!(", with {} since {}", flaps_alone(flaps), clock(incident.onset, read_at)),
     }
 }
 

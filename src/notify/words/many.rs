@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Words, answer, clock, failing, flaps_alone, join, roughly, span, subject_name, was};
+use super::{Words, answer, clock, failing, flaps_before, join, roughly, span, subject_name, was};
 use crate::{
     attribution::World,
     model::{Cause, Incident, IncidentState, Kind, Reason, Timestamp},
@@ -25,7 +25,7 @@ pub(in crate::notify) fn words(world: &World, saying: Saying, about: &[&Incident
     let read_at = all.iter().map(|incident| incident.verdict.at).max().unwrap_or(onset);
     let since = clock(onset, read_at);
     let headline = match saying {
-        _ if not_over.is_empty() => ended(world, &back, &unwatched, onset),
+        _ if not_over.is_empty() => ended(world, &back, &unwatched),
         Saying::Ending | Saying::Looking if !over.is_empty() || !recovering.is_empty() => {
             let mut said = vec![];
             if !back.is_empty() {
@@ -71,13 +71,15 @@ fn of(some: &[&Incident], all: usize) -> String {
     format!("of {all} {}", if some.len() == 1 { "is" } else { "are" })
 }
 
-fn ended(world: &World, over: &[&Incident], unwatched: &[&Incident], onset: Timestamp) -> String {
+fn ended(world: &World, over: &[&Incident], unwatched: &[&Incident]) -> String {
     if over.is_empty() {
         return format!("Over: nobody looks any more at {}.", names(world, unwatched));
     }
-    let back = over.iter().filter_map(|incident| incident.recovered_at.or(incident.closed_at)).max().unwrap_or(onset);
+    let back =
+        over.iter().filter_map(|incident| incident.recovered_at.or(incident.closed_at)).max().unwrap_or_default();
     let read_at = over.iter().filter_map(|incident| incident.closed_at).max().unwrap_or(back);
-    let (since, lasted) = (clock(back, read_at), span(lasted(onset, back)));
+    let began = over.iter().map(|incident| incident.began(&incident.verdict)).min().unwrap_or(back);
+    let (since, lasted) = (clock(back, read_at), span(lasted(began, back)));
     let all = match (over.len(), unwatched.len()) {
         (2, 0) => "both are".to_owned(),
         (all, 0) => format!("all {all} are"),
@@ -98,8 +100,8 @@ pub(in crate::notify) fn line(world: &World, incident: &Incident) -> String {
     }
     if incident.is_over() || incident.state == IncidentState::Recovering {
         let back = incident.recovered_at.or(incident.closed_at).unwrap_or(incident.verdict.at);
-        let lasted = span(lasted(incident.onset, back));
-        let flaps = if incident.flaps > 0 { format!(" with {}", flaps_alone(incident.flaps)) } else { String::new() };
+        let lasted = span(lasted(incident.began(&incident.verdict), back));
+        let flaps = flaps_before(incident, back);
         return format!("{name}: back since {}, after {lasted}{flaps}. {}", clock(back, back), was(&incident.verdict));
     }
     let mut said = vec![answer(world, &incident.verdict, incident.began(&incident.verdict))];
