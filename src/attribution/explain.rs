@@ -218,7 +218,7 @@ impl Inquiry<'_> {
             return None;
         }
         // A few slow answers among many are how answers come, not a fault.
-        if self.channel == Channel::Slow && !told && bad * 5 < all * 2 {
+        if self.channel == Channel::Slow && !told && bad * 10 < all * 3 {
             return None;
         }
         let waiting = found.confidence < 0.5 && !told;

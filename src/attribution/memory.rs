@@ -22,8 +22,10 @@ pub(super) struct Memory {
     pub(super) told_whole: Option<i64>,
     /// When what nobody was told of lasted for all but a round of what it takes.
     bursts: Vec<(Label, i64)>,
-    /// When people were last told of anything.
+    /// When people were last told of anything that lasted for long enough by itself.
     told_at: Option<i64>,
+    /// When something was last told because it comes and goes.
+    usual_at: Option<i64>,
     active: bool,
 }
 
@@ -56,7 +58,9 @@ impl Memory {
         if !self.bursts.iter().any(same) {
             self.bursts.push((label.clone(), onset));
         }
-        self.bursts.iter().filter(|(one, _)| one == label).count() >= BURSTS.0
+        let usual = self.bursts.iter().filter(|(one, _)| one == label).count() >= BURSTS.0;
+        self.usual_at = if usual { Some(now) } else { self.usual_at };
+        usual
     }
 
     pub(super) const fn is_calm(&self) -> bool {
@@ -81,7 +85,7 @@ impl Memory {
             }
         }
         self.active = !cases.is_empty();
-        if held.iter().any(|held| held.told) {
+        if held.iter().any(|held| held.told) && self.usual_at.is_none_or(|usual| now - usual > BURSTS.1) {
             self.told_at = Some(now);
             self.bursts.clear();
         }

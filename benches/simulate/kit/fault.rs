@@ -243,10 +243,13 @@ impl Roles {
         let other = providers.get(1).copied().unwrap_or(victim);
         let mut services = of_kind(PartyKind::Us);
         dice.shuffle(&mut services);
-        // The service that the fault spreads to is one that stands on the victim, where there is one.
+        // The service that the fault spreads to is one that stands on the victim; where there is none, it spreads to nobody.
         let spreads = effects.iter().any(|effect| effect.which == Which::Deep);
         services.sort_by_key(|service| spreads && !world.parties[*service].depends_on.contains(&victim));
         let service = services.first().copied().unwrap_or(0);
+        let is_its_own = recipe.truth.iter().any(|truth| truth.about == About::Service);
+        let stands_on_it = world.parties[service].depends_on.contains(&victim);
+        let service = if is_its_own || stands_on_it { service } else { world.parties.len() };
         let product = dice.pick(&world.parties[victim].products).cloned();
         let of_product: Vec<usize> = (0..world.targets.len())
             .filter(|index| world.targets[*index].party == victim && world.targets[*index].product == product)
