@@ -11,8 +11,9 @@ use super::{
 };
 use crate::model::{Cause, Subject, Timestamp, Verdict};
 
-/// How long what was told to share the fate of another goes on to do so after that has come back, and in rounds.
+/// How long what was told to share the fate of another goes on to do so after that has come back …
 const AFTERWARDS: Duration = Duration::from_mins(3);
+/// … and for how many rounds, where these are long.
 const ROUNDS_AFTERWARDS: i32 = 6;
 /// What has been well for so long while the other is still bad does not share its fate any more.
 pub(super) const APART: Duration = Duration::from_mins(15);

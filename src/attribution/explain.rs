@@ -73,7 +73,7 @@ pub(super) fn cases(
         for _ in 0..4 {
             let Some((part, strength)) = strongest(seen, party, &open, sound, channel, now) else { break };
             let inquiry = Inquiry { world, seen, confirmations, memory, party, open: &open, sound, channel, now };
-            let (case, mut explanation) = match inquiry.explain(part, strength) {
+            let (mut case, mut explanation) = match inquiry.explain(part, strength) {
                 Some(Answer::Bad(mut case, held)) => {
                     if !case.whole && !memory.held.iter().any(|one| one.told && one.label == held.label) {
                         memory.calm_down(&mut case, seen.parts[part].interval);
@@ -88,15 +88,15 @@ pub(super) fn cases(
                 None => break,
             };
             // A fault that comes and goes is never bad for long enough, and bad far more often than chance would have it.
-            let enough = f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX));
+            let enough = patience(world);
             let nearly = case.rounds + 1.25 >= enough && enough >= 3.0;
             let of_them = matches!(explanation.label, Label::Them(_)) && explanation.severity == FULL;
-            let mut case = case;
-            if channel == Channel::Failing && of_them && nearly {
-                let interval = seen.parts[part].interval;
-                if memory.is_usual(&explanation.label, case.onset, interval, now) {
-                    case.rounds = case.rounds.max(enough);
-                }
+            if channel == Channel::Failing
+                && of_them
+                && nearly
+                && memory.is_usual(&explanation.label, case.onset, seen.parts[part].interval, now)
+            {
+                case.rounds = case.rounds.max(enough);
             }
             open.retain(|subject| !case.subjects.contains(subject));
             // What was only suspected binds nobody.
@@ -109,6 +109,11 @@ pub(super) fn cases(
     }
     memory.keep(held, &cases, &open, &seen.index, now);
     cases
+}
+
+/// Rounds' worth of evidence that it takes to be told.
+fn patience(world: &World) -> f32 {
+    f32::from(u16::try_from(world.open_after).unwrap_or(u16::MAX))
 }
 
 /// What came of an inquiry.
@@ -306,7 +311,7 @@ impl Inquiry<'_> {
     /// For how many rounds it has been bad, as far as a blip would not have been so too.
     fn lasting(&self, covered: &[&Row<'_>], since: i64, interval: i64) -> f32 {
         let whole = self.patience() - 1.0;
-        // In rounds of what fails most often.
+        // In rounds of what is looked at most often, of that which fails.
         let fails = |row: &&&Row<'_>| row.bad() > 0;
         let interval = covered.iter().filter(fails).map(|row| self.interval_of(row.cell)).min().unwrap_or(interval);
         #[expect(clippy::cast_possible_truncation, reason = "a few rounds")]
@@ -347,7 +352,7 @@ impl Inquiry<'_> {
     }
 
     fn patience(&self) -> f32 {
-        f32::from(u16::try_from(self.world.open_after).unwrap_or(u16::MAX))
+        patience(self.world)
     }
 
     /// Whether what a cell saw at an instant counts: not while its region could not see, nor what is over.

@@ -73,6 +73,7 @@ fn borne_out(regions: &[Arc<str>]) -> String {
             "All of this was seen from one region, {}: from there a fault of the path to it looks the same.",
             escaped(only)
         ),
+        [] => String::new(),
         _ => "Several regions were compared, to tell it from a fault of the path.".to_owned(),
     }
 }
@@ -264,6 +265,7 @@ mod tests {
     fn several_regions_are_only_named_where_there_were_several() {
         assert!(borne_out(&["eu".into()]).contains("from one region, eu:"));
         assert!(borne_out(&["eu".into(), "us".into()]).contains("Several regions"));
+        assert_eq!(borne_out(&[]), "");
     }
 
     #[test]
