@@ -3,11 +3,12 @@
 
 use super::{
     absorb::Seen,
-    cell::{Cell, Sample},
+    cell::Sample,
     index::Index,
     noise::SEVERITIES,
     part::{Channel, Scope},
     sort::{Sort, Sound},
+    watched::Watched,
 };
 use crate::model::{Cause, PartyKind, Reason};
 
@@ -40,26 +41,26 @@ pub(super) enum Label {
 }
 
 impl Label {
-    pub(super) fn covers(&self, row: &Row<'_>) -> bool {
-        let probe = row.cell.probe;
+    pub(super) fn covers(&self, place: &Place) -> bool {
         let within = |scope: &Scope| match *scope {
-            Scope::Probe(one) => probe == one,
-            Scope::Subject(one) => row.subject == one,
+            Scope::Probe(one) => place.probe == one,
+            Scope::Subject(one) => place.subject == one,
             Scope::Party(_) | Scope::Everything => true,
         };
         match self {
             Self::Them(scope) => within(scope),
-            Self::Path(scope, regions) => within(scope) && regions.contains(&row.cell.region),
+            Self::Path(scope, regions) => within(scope) && regions.contains(&place.region),
             Self::Credential(probes, regions) | Self::Quota(probes, regions) => {
-                probes.contains(&probe) && regions.contains(&row.cell.region)
+                probes.contains(&place.probe) && regions.contains(&place.region)
             }
-            Self::Release(scope) => row.changed.is_some() && within(scope),
+            Self::Release(scope) => place.changed.is_some() && within(scope),
         }
     }
 
     /// The subjects that it covers.
     pub(super) fn subjects(&self, rows: &[Row<'_>]) -> Vec<usize> {
-        let mut subjects: Vec<usize> = rows.iter().filter(|row| self.covers(row)).map(|row| row.subject).collect();
+        let mut subjects: Vec<usize> =
+            rows.iter().filter(|row| self.covers(&row.place)).map(|row| row.place.subject).collect();
         subjects.sort_unstable();
         subjects.dedup();
         subjects
@@ -82,8 +83,8 @@ impl Label {
             return subjects;
         }
         let of = |subject: usize| {
-            let counted = rows.iter().filter(|row| row.subject == subject && self.covers(row));
-            counted.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()))
+            let counted = rows.iter().filter(|row| row.place.subject == subject && self.covers(&row.place));
+            counted.fold((0, 0), |(bad, all), row| (bad + row.bad, all + row.all))
         };
         let failing = subjects.iter().map(|subject| of(*subject)).filter(|(bad, _)| *bad > 0);
         let (bad, all) = failing.fold((0, 0), |(bad, all), (b, a)| (bad + b, all + a));
@@ -118,25 +119,27 @@ impl Label {
     }
 }
 
-/// A cell, and what it saw round by round.
-pub(super) struct Row<'a> {
-    pub(super) cell: &'a Cell,
+/// Where a cell is, as far as explanations tell one from another.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) probe: usize,
     pub(super) subject: usize,
-    counts: Vec<Count>,
-    /// Evidence of a bad sample for each severity.
-    evidence: [[f32; SEVERITIES.len()]; 2],
+    pub(super) region: usize,
     /// How much later than a release to its region this began, in rounds; nothing when it has nothing to do with one.
-    changed: Option<i64>,
-    slow: bool,
+    pub(super) changed: Option<i64>,
 }
 
-/// What a cell says in a round.
-struct Spoken {
-    /// Evidence in nats for each severity.
-    said: [f32; SEVERITIES.len()],
-    /// Its failures, and what the way in which they fail says for each sort of explanation.
-    voters: f32,
-    votes: [f32; Sound::ALL.len()],
+/// A cell, and what it saw round by round.
+pub(super) struct Row<'a> {
+    pub(super) watched: &'a Watched<'a>,
+    pub(super) place: Place,
+    /// How many looks were bad, and how many there were.
+    pub(super) bad: u32,
+    pub(super) all: u32,
+    counts: Vec<Count>,
+    /// Evidence of a good and of a bad sample for each severity: in full, and as much of it as one may give.
+    in_full: [[f32; SEVERITIES.len()]; 2],
+    clipped: [[f32; SEVERITIES.len()]; 2],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -146,40 +149,50 @@ struct Count {
     sorts: [u8; Sort::COUNT],
 }
 
+/// What a cell says in a round, whatever it is that explains it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spoken {
+    /// Evidence in nats for each severity.
+    said: [f32; SEVERITIES.len()],
+    /// Its failures, and what the way in which they fail says for each sort of explanation.
+    voters: f32,
+    votes: [f32; Sound::ALL.len()],
+}
+
 impl<'a> Row<'a> {
-    pub(super) fn of(
-        (cell, subject): (&'a Cell, usize),
+    /// From an instant on in rounds of so many milliseconds; what is `bad` of it, where a look says anything.
+    pub(super) fn new(
+        (watched, place): (&'a Watched<'a>, Place),
         channel: Channel,
-        changed: Option<i64>,
-        samples: impl Iterator<Item = (i64, bool, Sample)>,
+        (begin, interval): (i64, i64),
+        bad: impl Fn(&Sample) -> Option<bool>,
     ) -> Self {
-        let mut counts = vec![];
-        for (round, bad, sample) in samples {
-            let Ok(round) = usize::try_from(round) else { continue };
-            if counts.len() <= round {
-                counts.resize(round + 1, Count::default());
+        let noise = watched.cell.noise(channel);
+        let mut row = Self {
+            watched,
+            place,
+            bad: 0,
+            all: 0,
+            counts: Vec::with_capacity(ROUNDS as usize + 1),
+            in_full: [false, true].map(|bad| noise.likelihood(bad)),
+            clipped: [false, true].map(|bad| noise.evidence(bad)),
+        };
+        for look in watched.since(begin) {
+            let (Some(bad), Ok(round)) = (bad(look), usize::try_from((look.at - begin) / interval)) else { continue };
+            if row.counts.len() <= round {
+                row.counts.resize(round + 1, Count::default());
             }
-            let count = &mut counts[round];
+            let count = &mut row.counts[round];
             count.all += 1;
+            row.all += 1;
             if bad {
                 count.bad += 1;
-                let sort = &mut count.sorts[Sort::of(&sample) as usize];
+                row.bad += 1;
+                let sort = &mut count.sorts[Sort::of(look) as usize];
                 *sort = sort.saturating_add(1);
             }
         }
-        let noise = cell.noise(channel);
-        Self {
-            cell,
-            subject,
-            counts,
-            evidence: [noise.likelihood(false), noise.likelihood(true)],
-            changed,
-            slow: channel == Channel::Slow,
-        }
-    }
-
-    pub(super) fn bad(&self) -> u32 {
-        self.counts.iter().map(|count| count.bad).sum()
+        row
     }
 
     /// Whether it failed in the last round in which it was looked at.
@@ -187,34 +200,24 @@ impl<'a> Row<'a> {
         self.counts.iter().rev().find(|count| count.all > 0).is_some_and(|count| count.bad > 0)
     }
 
-    pub(super) fn all(&self) -> u32 {
-        self.counts.iter().map(|count| count.all).sum()
-    }
-
     /// Evidence of a round for a fault of a severity, in nats; no single sample may say too much.
     pub(super) fn said(&self, round: usize, severity: usize) -> f32 {
-        let noise = if self.slow { &self.cell.slowness } else { &self.cell.failing };
-        let Some(count) = self.counts.get(round) else { return 0.0 };
-        to_f32(count.bad) * noise.evidence(true)[severity]
-            + to_f32(count.all - count.bad) * noise.evidence(false)[severity]
+        self.counts.get(round).map_or(0.0, |count| count.weigh(&self.clipped, severity))
     }
 
     /// The same in full.
     pub(super) fn said_in_full(&self, round: usize, severity: usize) -> f32 {
-        let Some(count) = self.counts.get(round) else { return 0.0 };
-        to_f32(count.bad) * self.evidence[1][severity] + to_f32(count.all - count.bad) * self.evidence[0][severity]
+        self.counts.get(round).map_or(0.0, |count| count.weigh(&self.in_full, severity))
     }
 
-    /// What it says round by round, whatever it is that explains it.
-    fn spoken(&self) -> Vec<Spoken> {
-        let of = |count: &Count| {
-            let (bad, good) = (to_f32(count.bad), to_f32(count.all - count.bad));
-            let mut spoken = Spoken { said: [0.0; SEVERITIES.len()], voters: 0.0, votes: [0.0; Sound::ALL.len()] };
+    /// What it says round by round, in as many rounds as there is room for.
+    fn speak(&self, rounds: &mut [Spoken]) {
+        for (count, spoken) in self.counts.iter().zip(rounds) {
             for (severity, said) in spoken.said.iter_mut().enumerate() {
-                *said = bad * self.evidence[1][severity] + good * self.evidence[0][severity];
+                *said = count.weigh(&self.in_full, severity);
             }
             if count.bad == 0 {
-                return spoken;
+                continue;
             }
             for sort in Sort::ALL.into_iter().filter(|sort| count.sorts[*sort as usize] > 0) {
                 let many = f32::from(count.sorts[sort as usize]);
@@ -223,13 +226,17 @@ impl<'a> Row<'a> {
                     *votes += many * sort.speaks_for(sound);
                 }
             }
-            spoken
-        };
-        self.counts.iter().map(of).collect()
+        }
     }
 
     fn sort(&self, sort: Sort) -> u32 {
         self.counts.iter().map(|count| u32::from(count.sorts[sort as usize])).sum()
+    }
+}
+
+impl Count {
+    fn weigh(&self, evidence: &[[f32; SEVERITIES.len()]; 2], severity: usize) -> f32 {
+        to_f32(self.bad) * evidence[1][severity] + to_f32(self.all - self.bad) * evidence[0][severity]
     }
 }
 
@@ -258,7 +265,7 @@ pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], k
     // What was told of products one by one is not told once more of all of it, as long as that says nothing new.
     let of_products = known.iter().filter(|label| !label.is_whole());
     let told: Vec<usize> = of_products.flat_map(|label| label.subjects(rows)).collect();
-    let fails = |subject: usize| rows.iter().any(|row| row.subject == subject && row.fails_now());
+    let fails = |subject: usize| rows.iter().any(|row| row.place.subject == subject && row.fails_now());
     let says_nothing_new = |label: &Label| {
         let struck = label.struck(rows);
         let spares_some = struck.len() < label.subjects(rows).len();
@@ -303,7 +310,7 @@ pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], k
 
 /// Whether something of the party that an explanation does not cover is well.
 fn lives_beside(rows: &[Row<'_>], label: &Label) -> bool {
-    rows.iter().any(|row| !label.covers(row) && row.all() > 0 && row.bad() * 4 < row.all())
+    rows.iter().any(|row| !label.covers(&row.place) && row.all > 0 && row.bad * 4 < row.all)
 }
 
 /// How calm the voice is: evidence of cells that share causes counts for less than it adds up to.
@@ -337,22 +344,23 @@ fn labels(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<(La
             scopes.extend(probes.iter().map(|probe| (Scope::Probe(*probe), -7.2, -9.0)));
         }
     }
-    let mut regions: Vec<usize> = rows.iter().map(|row| row.cell.region).collect();
+    let mut regions: Vec<usize> = rows.iter().map(|row| row.place.region).collect();
     regions.sort_unstable();
     regions.dedup();
     let bad: Vec<usize> = regions.iter().copied().filter(|region| is_bad_there(rows, *region)).collect();
     let known = held.iter().filter_map(|label| match label {
-        Label::Path(_, regions) => Some(regions.clone()),
+        Label::Path(_, regions) => Some(regions),
         _ => None,
     });
-    let known: Vec<Vec<usize>> = known.collect();
+    let known: Vec<&Vec<usize>> = known.collect();
     for (scope, all, one) in scopes {
         let them = Label::Them(scope);
         // A failure by chance elsewhere takes nothing from what several regions share, or from what people were told.
         let mostly = bad.iter().copied().filter(|region| is_mostly_bad(rows, &them, *region)).collect();
-        let mut several: Vec<Vec<usize>> = [bad.clone(), mostly].into_iter().chain(known.iter().cloned()).collect();
         // Fewer than half: more than that are no way but the other end.
-        several.retain(|some| some.len() > 1 && some.len() * 2 < regions.len());
+        let few = |some: &Vec<usize>| some.len() > 1 && some.len() * 2 < regions.len();
+        let mut several: Vec<Vec<usize>> =
+            [&bad, &mostly].into_iter().chain(known.iter().copied()).filter(|some| few(some)).cloned().collect();
         several.sort_unstable();
         several.dedup();
         labels.push((them, all));
@@ -360,7 +368,7 @@ fn labels(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<(La
         labels.extend(several.into_iter().map(|regions| (Label::Path(scope, regions), one - 0.7)));
     }
     labels.extend(refusals(rows));
-    if let Some(rounds) = rows.iter().filter_map(|row| row.changed).min() {
+    if let Some(rounds) = rows.iter().filter_map(|row| row.place.changed).min() {
         // What begins in the very round in which a release comes hardly does so by chance.
         let prior = if rounds <= 1 { -4.5 } else { -5.5 };
         labels.push((Label::Release(party), prior));
@@ -371,15 +379,15 @@ fn labels(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<(La
 }
 
 fn is_bad_there(rows: &[Row<'_>], region: usize) -> bool {
-    let here = || rows.iter().filter(|row| row.cell.region == region);
-    let (bad, all) = here().fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
-    bad * 10 > all || here().any(|row| row.bad() * 2 > row.all())
+    let here = || rows.iter().filter(|row| row.place.region == region);
+    let (bad, all) = here().fold((0, 0), |(bad, all), row| (bad + row.bad, all + row.all));
+    bad * 10 > all || here().any(|row| row.bad * 2 > row.all)
 }
 
 /// Whether most of what a fault covers fails in a region.
 fn is_mostly_bad(rows: &[Row<'_>], label: &Label, region: usize) -> bool {
-    let here = rows.iter().filter(|row| row.cell.region == region && label.covers(row));
-    let (bad, all) = here.fold((0, 0), |(bad, all), row| (bad + row.bad(), all + row.all()));
+    let here = rows.iter().filter(|row| row.place.region == region && label.covers(&row.place));
+    let (bad, all) = here.fold((0, 0), |(bad, all), row| (bad + row.bad, all + row.all));
     bad * 2 > all
 }
 
@@ -388,24 +396,23 @@ fn is_mostly_bad(rows: &[Row<'_>], label: &Label, region: usize) -> bool {
 fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
     let mut labels = vec![];
     for sort in [Sort::Credential, Sort::Quota] {
-        let refused = |row: &&Row<'_>| row.sort(sort) * 2 > row.bad() && row.bad() > 0;
+        let refused = |row: &&Row<'_>| row.sort(sort) * 2 > row.bad && row.bad > 0;
         let distinct = |of: fn(&Row<'_>) -> usize| {
             let mut all: Vec<usize> = rows.iter().filter(refused).map(of).collect();
             all.sort_unstable();
             all.dedup();
             all
         };
-        let (probes, regions) = (distinct(|row| row.cell.probe), distinct(|row| row.cell.region));
+        let (probes, regions) = (distinct(|row| row.place.probe), distinct(|row| row.place.region));
         if probes.is_empty() {
             continue;
         }
         // What is looked at without a credential, where observations name it, cannot be refused for ours.
-        let named = |row: &Row<'_>| row.cell.samples.iter().any(|sample| sample.credential != 0);
+        let named = |row: &Row<'_>| row.watched.cell.samples.iter().any(|sample| sample.credential != 0);
         if sort == Sort::Credential && rows.iter().any(named) && rows.iter().any(|row| refused(&row) && !named(row)) {
             continue;
         }
-        let lives =
-            rows.iter().any(|row| !probes.contains(&row.cell.probe) && row.all() > 0 && row.bad() * 4 < row.all());
+        let lives = rows.iter().any(|row| !probes.contains(&row.place.probe) && row.all > 0 && row.bad * 4 < row.all);
         let label =
             if sort == Sort::Quota { Label::Quota(probes, regions) } else { Label::Credential(probes, regions) };
         labels.push((label, if lives { -6.0 } else { -7.5 }));
@@ -416,19 +423,23 @@ fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
 /// Scores every explanation: what each round says for it, next to the best of that round and clipped, for the severity
 /// that fits it best.
 fn score(rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)> {
-    let rounds = rows.iter().map(|row| row.counts.len()).max().unwrap_or_default();
+    let rounds = rows.iter().map(|row| row.counts.len()).max().unwrap_or_default().max(1);
     // It fails in the same way for as long as it fails: that says no more after an hour than after the first rounds.
     let failed = |round: &usize| rows.iter().any(|row| row.counts.get(*round).is_some_and(|count| count.bad > 0));
     let heard = (HEARD / to_f32(u32::try_from((0..rounds).filter(failed).count()).unwrap_or(u32::MAX))).min(1.0);
-    let spoken: Vec<Vec<Spoken>> = rows.iter().map(Row::spoken).collect();
-    // By label, severity and round.
-    let mut said = vec![vec![[0.0_f32; SEVERITIES.len()]; rounds]; labels.len()];
+    // What each row says, and what is said for each label, one round after the other.
+    let mut spoken = vec![Spoken::default(); rows.len() * rounds];
+    for (row, spoken) in rows.iter().zip(spoken.chunks_exact_mut(rounds)) {
+        row.speak(spoken);
+    }
+    let mut said = vec![[0.0_f32; SEVERITIES.len()]; labels.len() * rounds];
+    let mut best = vec![f32::NEG_INFINITY; rounds];
     // Votes and voters by round.
     let mut heard_in = vec![(0.0_f32, 0.0_f32); rounds];
-    for ((label, _), said) in labels.iter().zip(&mut said) {
+    for ((label, _), said) in labels.iter().zip(said.chunks_exact_mut(rounds)) {
         let sound = label.sound() as usize;
         heard_in.fill((0.0, 0.0));
-        for (_, spoken) in rows.iter().zip(&spoken).filter(|(row, _)| label.covers(row)) {
+        for (_, spoken) in rows.iter().zip(spoken.chunks_exact(rounds)).filter(|(row, _)| label.covers(&row.place)) {
             for ((spoken, said), (votes, voters)) in spoken.iter().zip(&mut *said).zip(&mut heard_in) {
                 for (said, more) in said.iter_mut().zip(spoken.said) {
                     *said += more;
@@ -437,30 +448,28 @@ fn score(rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)
                 *voters += spoken.voters;
             }
         }
-        for (said, (votes, voters)) in said.iter_mut().zip(&heard_in) {
-            // A fault that comes and goes rests now and then.
-            said.iter_mut().for_each(|said| *said = said.max(-REST));
+        for ((said, best), (votes, voters)) in said.iter_mut().zip(&mut best).zip(&heard_in) {
             // However many cells fail alike in a round, that they do so is seen once.
-            if *voters > 0.0 {
-                let vote = (votes / voters).clamp(-2.0, 2.0) * heard;
-                said.iter_mut().for_each(|said| *said += vote);
+            let vote = if *voters > 0.0 { (votes / voters).clamp(-2.0, 2.0) * heard } else { 0.0 };
+            for said in said {
+                // A fault that comes and goes rests now and then.
+                *said = said.max(-REST) + vote;
+                *best = best.max(*said);
             }
         }
     }
-    let best: Vec<f32> =
-        (0..rounds).map(|round| said.iter().flat_map(|said| said[round]).fold(f32::NEG_INFINITY, f32::max)).collect();
-    labels
-        .into_iter()
-        .zip(said)
-        .map(|((label, prior), said)| {
-            let of = |severity: usize| -> f32 {
-                said.iter().zip(&best).map(|(said, best)| (said[severity] - best).max(-CLIP)).sum()
-            };
-            let fits = (0..SEVERITIES.len()).map(|severity| (severity, of(severity)));
-            let (severity, fit) = fits.max_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or((0, 0.0));
-            (label, prior + fit, severity)
-        })
-        .collect()
+    let fits = labels.into_iter().zip(said.chunks_exact(rounds)).map(|((label, prior), said)| {
+        let mut fits = [0.0_f32; SEVERITIES.len()];
+        for (said, best) in said.iter().zip(&best) {
+            for (fit, said) in fits.iter_mut().zip(said) {
+                *fit += (said - best).max(-CLIP);
+            }
+        }
+        let fits = fits.into_iter().enumerate().max_by(|one, other| one.1.total_cmp(&other.1));
+        let (severity, fit) = fits.unwrap_or((0, 0.0));
+        (label, prior + fit, severity)
+    });
+    fits.collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of samples are small")]

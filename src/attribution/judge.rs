@@ -12,7 +12,7 @@ use super::{
     bonds::Fates,
     cell::Cell,
     confirmed::Confirmations,
-    explain::{self, Case},
+    explain::{self, Case, Scene},
     fate,
     index::Index,
     memory::Memory,
@@ -198,8 +198,8 @@ impl Judge {
 
     fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {
         let mut verdicts = BTreeMap::new();
-        let memory = &mut self.memories[party];
-        let cases = explain::cases(&self.world, &self.seen, &self.confirmations, memory, party, sound, now);
+        let Self { world, seen, confirmations, memories, .. } = self;
+        let cases = explain::cases(&Scene { world, seen, confirmations, party, sound, now }, &mut memories[party]);
         let subjects = self.seen.index.parties[party].subjects.clone();
         for subject in &subjects {
             let verdict = self.of_subject(*subject, &cases, sound, sights, now);
@@ -241,18 +241,18 @@ impl Judge {
             return self.bad(ix.subject.clone(), case, sound, ix.interval, now);
         }
         let mut verdict = Verdict::ok(ix.subject.clone(), instant(now));
-        let (mut seen, mut blind) = (BTreeSet::new(), vec![]);
+        let (mut seen, mut blind) = (vec![], vec![]);
         for (region, sees) in sound.iter().enumerate() {
             if let Some(standing) = self.seen.standing(subject, region, now) {
                 if *sees {
-                    seen.insert(region);
+                    seen.push(region);
                 } else {
                     blind.push((region, standing));
                 }
             }
         }
         let cells: Vec<&Cell> =
-            self.seen.cells_of_subject(subject).filter(|cell| seen.contains(&cell.region)).collect();
+            self.seen.cells_of_subject(subject).filter(|cell| seen.binary_search(&cell.region).is_ok()).collect();
         verdict.regions_seen = seen.len();
         if seen.is_empty() {
             verdict.cause = Cause::Unknown;

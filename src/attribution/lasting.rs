@@ -3,44 +3,34 @@
 
 use std::collections::BTreeMap;
 
-use super::{cell::Cell, noise::SEVERITIES, part::Channel};
+use super::{noise::SEVERITIES, part::Channel, watched::Watched};
 
 /// When a row of bad samples began that is still going on or just over, and over how many rounds it has lasted. What
 /// began before `since` does not count. The beginning is where the sum of the evidence from there on is largest. A cell's
 /// rounds are as long as it takes from one of its looks to the next.
-pub(super) fn settle(
-    cells: &[&Cell],
-    counts: impl Fn(&Cell, i64) -> bool,
-    since: i64,
-    interval: impl Fn(&Cell) -> i64,
-    severity: usize,
-    channel: Channel,
-) -> Option<Span> {
-    let mut samples: Vec<(i64, bool)> = vec![];
-    for cell in cells {
-        let counted = cell.since(since).filter(|sample| channel.counts(sample) && counts(cell, sample.at));
-        samples.extend(counted.map(|sample| (sample.at, channel.is_bad(sample))));
-    }
-    samples.sort_unstable();
+pub(super) fn settle(cells: &[&Watched<'_>], since: i64, severity: usize, channel: Channel) -> Option<Span> {
+    let looks = cells.iter().flat_map(|cell| cell.since(since));
+    let mut looks: Vec<(i64, bool)> = looks.map(|look| (look.at, channel.is_bad(look))).collect();
+    looks.sort_unstable();
     let (for_it, against) = [(2.0, -0.29), (2.5, -0.69), (3.0, -3.0)][severity];
     let (mut sum, mut lowest, mut begin) = (0.0_f32, 0.0_f32, 0);
-    for (place, (_, bad)) in samples.iter().enumerate() {
+    for (place, (_, bad)) in looks.iter().enumerate() {
         if sum < lowest {
             (lowest, begin) = (sum, place);
         }
         sum += if *bad { for_it } else { against };
     }
-    let onset = samples[begin.min(samples.len())..].iter().find(|(_, bad)| *bad)?.0;
-    let last = samples.iter().rev().find(|(_, bad)| *bad)?.0;
+    let onset = looks[begin.min(looks.len())..].iter().find(|(_, bad)| *bad)?.0;
+    let last = looks.iter().rev().find(|(_, bad)| *bad)?.0;
     // What is over within two rounds can reach every cell twice, at any time within these. Only a cell that is bad again
     // so many rounds later tells how long it has lasted: the second that does so, where many are bad.
     let mut spans: Vec<i64> = vec![];
     for cell in cells {
-        let bad = || cell.since(onset).filter(|one| channel.counts(one) && channel.is_bad(one) && counts(cell, one.at));
-        if let (Some(first), Some(last)) = (bad().next(), bad().next_back()) {
-            let interval = interval(cell).max(1);
+        let mut bad = cell.since(onset).iter().filter(|look| channel.is_bad(look));
+        if let Some(first) = bad.next() {
+            let last = bad.next_back().unwrap_or(first);
             // A twentieth of a round: no schedule is kept to the millisecond.
-            spans.push((last.at - first.at + interval / 20).div_euclid(interval));
+            spans.push((last.at - first.at + cell.interval / 20).div_euclid(cell.interval));
         }
     }
     spans.sort_unstable();
@@ -68,18 +58,20 @@ pub(super) fn rounds_between(from: i64, to: i64, interval: i64) -> f32 {
     f32::from(u16::try_from((to - from).max(0) / interval.max(1)).unwrap_or(u16::MAX))
 }
 
-/// Evidence that a fault goes on for longer than the longest blip, in nats for each severity: what is left when from each
-/// region the row of rounds is taken away that says most. Clocks differ, so each region has a blip of its own.
+/// Evidence that a fault goes on for longer than the longest blip, in nats for each severity, from what cells saw since an
+/// instant: what is left when from each region the row of rounds is taken away that says most. Clocks differ, so each
+/// region has a blip of its own.
 pub(super) fn beyond<'a>(
-    cells: impl Iterator<Item = (&'a Cell, Vec<(i64, bool)>)>,
+    cells: impl Iterator<Item = &'a Watched<'a>>,
+    since: i64,
     blip: i64,
     channel: Channel,
 ) -> [f32; SEVERITIES.len()] {
     let mut regions: BTreeMap<usize, Vec<(i64, [f32; SEVERITIES.len()])>> = BTreeMap::new();
-    for (cell, samples) in cells {
-        let noise = cell.noise(channel);
-        let said = samples.into_iter().map(|(at, bad)| (at, noise.likelihood(bad)));
-        regions.entry(cell.region).or_default().extend(said);
+    for watched in cells {
+        let noise = watched.cell.noise(channel);
+        let said = watched.since(since).iter().map(|look| (look.at, noise.likelihood(channel.is_bad(look))));
+        regions.entry(watched.cell.region).or_default().extend(said);
     }
     let mut left = [0.0; SEVERITIES.len()];
     for samples in regions.values_mut() {
@@ -104,17 +96,36 @@ pub(super) fn beyond<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        attribution::cell::{Cell, Sample},
+        model::Outcome,
+    };
 
     const ROUND: i64 = 30_000;
 
     fn left(rows: &[&str]) -> f32 {
-        let cells: Vec<Cell> = (0..rows.len()).map(|region| Cell::new(0, region, vec![])).collect();
-        let seen = |row: &&str| {
-            let looks = row.chars().enumerate().filter(|(_, look)| *look != ' ');
-            looks.map(|(round, look)| (i64::try_from(round).unwrap() * ROUND, look == 'x')).collect()
-        };
-        let rows = cells.iter().zip(rows.iter().map(seen));
-        beyond(rows, 2 * ROUND - ROUND / 20, Channel::Failing).into_iter().fold(0.0, f32::max)
+        let cells: Vec<Cell> = rows.iter().enumerate().map(|(region, row)| cell(region, row)).collect();
+        let watched: Vec<Watched<'_>> = cells
+            .iter()
+            .enumerate()
+            .map(|cell| Watched::new(cell, (0, ROUND), (Channel::Failing, 0), |_| true))
+            .collect();
+        let left = beyond(watched.iter(), 0, 2 * ROUND - ROUND / 20, Channel::Failing);
+        left.into_iter().fold(0.0, f32::max)
+    }
+
+    fn cell(region: usize, row: &str) -> Cell {
+        let mut cell = Cell::new(0, region, vec![]);
+        for (round, look) in row.chars().enumerate().filter(|(_, look)| *look != ' ') {
+            let outcome = if look == 'x' { Outcome::Down } else { Outcome::Up };
+            let at = i64::try_from(round).unwrap() * ROUND;
+            let (failure, slow, duration, resolved, http_status) = (None, false, 0.1, true, 0);
+            let (build, config, credential) = (0, 0, 0);
+            let sample =
+                Sample { at, outcome, failure, slow, duration, resolved, http_status, build, config, credential };
+            cell.insert(sample).unwrap();
+        }
+        cell
     }
 
     #[test]

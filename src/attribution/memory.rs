@@ -30,8 +30,10 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn counts(&self, subject: usize, channel: Channel, at: i64) -> bool {
-        !self.over.iter().any(|(one, of, until)| *one == subject && *of == channel && at <= *until)
+    /// Until when what was due is no evidence any more against a subject.
+    pub(super) fn over_until(&self, subject: usize, channel: Channel) -> Option<i64> {
+        let of_it = self.over.iter().filter(|(one, of, _)| *one == subject && *of == channel);
+        of_it.map(|(.., until)| *until).max()
     }
 
     pub(super) fn end(&mut self, subjects: &[usize], channel: Channel, now: i64) {

@@ -17,6 +17,7 @@ mod explain;
 mod fate;
 mod hypotheses;
 mod index;
+mod inquiry;
 mod judge;
 mod lasting;
 mod memory;
@@ -30,6 +31,7 @@ mod spells;
 mod surroundings;
 mod suspect;
 mod vantage;
+mod watched;
 mod world;
 
 pub use absorb::Absorbed;

@@ -119,12 +119,12 @@ impl Part {
             match run {
                 Some(going) => {
                     going.feed(at, evidence, self.interval, severity, self.wanted);
-                    if going.is_nothing(severity, self.wanted) {
+                    if going.is_nothing() {
                         *run = None;
                     }
                 }
                 None if bad => {
-                    *run = Some(Run::begin(at, evidence));
+                    *run = Some(Run::begin(at, evidence, severity, self.wanted));
                     self.stirred = true;
                 }
                 None => {}
@@ -151,7 +151,7 @@ impl Part {
     pub(super) fn strength(&self, channel: Channel) -> Option<Strength> {
         let of = |(severity, run): (usize, &Option<Run>)| {
             let run = run.as_ref()?;
-            Some(Strength { rounds: run.rounds(severity, self.wanted), severity, since: run.anchor() })
+            Some(Strength { rounds: run.rounds(severity), severity, since: run.anchor() })
         };
         let runs = self.runs[channel as usize].iter().enumerate().filter_map(of);
         runs.max_by(|one, other| one.rounds.total_cmp(&other.rounds))
@@ -166,9 +166,8 @@ impl Part {
     /// what comes then is another row.
     pub(super) fn alarm(&mut self, channel: Channel) -> bool {
         let runs = &self.runs[channel as usize];
-        let rounds = |run: &Run, severity| run.rounds(severity, self.wanted);
         let reaches =
-            |severity: usize, needed: f32| runs[severity].as_ref().is_some_and(|run| rounds(run, severity) >= needed);
+            |severity: usize, needed: f32| runs[severity].as_ref().is_some_and(|run| run.rounds(severity) >= needed);
         let before = self.alarmed[channel as usize];
         let raised = (0..SEVERITIES.len()).rev().find(|severity| reaches(*severity, self.wanted));
         let held = before.filter(|severity| reaches(*severity, holds(*severity, self.wanted)));

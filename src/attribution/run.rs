@@ -48,11 +48,15 @@ pub(super) struct Run {
     /// Number of the first round that is kept.
     first: i64,
     rounds: VecDeque<f32>,
+    /// The sum of all rounds, and of all but the newest: evidence mostly comes to the newest.
+    sum: f32,
+    sum_before: f32,
 }
 
 impl Run {
-    pub(super) fn begin(at: i64, evidence: f32) -> Self {
-        Self { anchor: at, base: 0.0, first: 0, rounds: VecDeque::from([evidence]) }
+    pub(super) fn begin(at: i64, evidence: f32, severity: usize, wanted: f32) -> Self {
+        let sum = Limits::of(wanted, severity).add(0.0, evidence);
+        Self { anchor: at, base: 0.0, first: 0, rounds: VecDeque::from([evidence]), sum, sum_before: 0.0 }
     }
 
     pub(super) fn feed(&mut self, at: i64, evidence: f32, interval: i64, severity: usize, wanted: f32) {
@@ -65,22 +69,27 @@ impl Run {
         let mut place = round - self.first;
         if place > 4 * ROUNDS as i64 {
             // A long silence: what was is no evidence any more.
-            *self = Self::begin(at, evidence);
+            *self = Self::begin(at, evidence, severity, wanted);
             return;
         }
+        let limits = Limits::of(wanted, severity);
         while place >= self.rounds.len() as i64 {
             self.rounds.push_back(0.0);
+            self.sum_before = self.sum;
             if self.rounds.len() > ROUNDS {
-                let limits = Limits::of(wanted, severity);
                 let oldest = self.rounds.pop_front().unwrap_or_default();
                 self.base = limits.add(self.base, oldest);
                 self.first += 1;
                 place -= 1;
             }
         }
-        if let Some(sum) = usize::try_from(place).ok().and_then(|place| self.rounds.get_mut(place)) {
-            *sum += evidence;
+        let Some(round) = usize::try_from(place).ok().and_then(|place| self.rounds.get_mut(place)) else { return };
+        *round += evidence;
+        let newest = self.rounds.len() - 1;
+        if place < newest as i64 {
+            self.sum_before = self.rounds.iter().take(newest).fold(self.base, |sum, round| limits.add(sum, *round));
         }
+        self.sum = limits.add(self.sum_before, self.rounds[newest]);
     }
 
     /// When its first round began, in milliseconds.
@@ -89,17 +98,13 @@ impl Run {
     }
 
     /// In rounds' worth: a round in which all that is covered fails is worth one.
-    pub(super) fn rounds(&self, severity: usize, wanted: f32) -> f32 {
-        self.level(Limits::of(wanted, severity)) / CLIP / DEMAND[severity]
+    pub(super) fn rounds(&self, severity: usize) -> f32 {
+        self.sum / CLIP / DEMAND[severity]
     }
 
     /// Whether nothing of it is left.
-    pub(super) fn is_nothing(&self, severity: usize, wanted: f32) -> bool {
-        self.level(Limits::of(wanted, severity)) <= 0.0
-    }
-
-    fn level(&self, limits: Limits) -> f32 {
-        self.rounds.iter().fold(self.base, |sum, round| limits.add(sum, *round))
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.sum <= 0.0
     }
 }
 
@@ -128,4 +133,27 @@ pub(super) fn full_worth(rounds: impl Iterator<Item = f32>, severity: usize) -> 
 /// What must be left of an alarm, in rounds' worth.
 pub(super) fn holds(severity: usize, wanted: f32) -> f32 {
     wanted + MORE - SLACK[severity]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_all_rounds_in_whichever_order_evidence_comes(
+            looks in prop::collection::vec((0_i64..60, -3.0_f32..4.0), 1..80),
+            severity in 0..SEVERITIES.len(),
+        ) {
+            const WANTED: f32 = 2.67;
+            let mut run = Run::begin(0, 1.0, severity, WANTED);
+            for (at, evidence) in looks {
+                run.feed(at, evidence, 1, severity, WANTED);
+                let limits = Limits::of(WANTED, severity);
+                let all = run.rounds.iter().fold(run.base, |sum, round| limits.add(sum, *round));
+                prop_assert_eq!(run.sum.to_bits(), all.to_bits());
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ use super::{
     part::{Channel, Part, Strength},
     silence, sort,
     surroundings::Tally,
+    watched::Watched,
 };
 use crate::model::{Cause, Failure, Kind, PartyKind, Phase, Reason, Subject, Verdict};
 
@@ -171,7 +172,9 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
     match fault(seen, looks, region, now) {
         Some(fault) => {
             let bad: Vec<&Cell> = seen.cells_in(region).collect();
-            let span = settle(&bad, |_, _| true, fault.since, |_| interval, 0, Channel::Failing);
+            let watch = |cell| Watched::new((0, cell), (0, interval), (Channel::Failing, fault.since), |_| true);
+            let watched: Vec<Watched<'_>> = bad.iter().copied().map(watch).collect();
+            let span = settle(&watched.iter().collect::<Vec<_>>(), fault.since, 0, Channel::Failing);
             let (since, rounds) = span.map_or((fault.since, fault.rounds), |span| (span.onset, span.rounds));
             let fault = Fault { since, rounds: fault.rounds.min(rounds), ..fault };
             verdict.failure = seen.commonest_failure(bad.into_iter(), since);

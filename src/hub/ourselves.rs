@@ -53,7 +53,8 @@ type Clocks = BTreeMap<(Arc<str>, Arc<str>), (f64, Timestamp)>;
 /// What was heard of a region.
 #[derive(Debug)]
 struct Heard {
-    last: Timestamp,
+    /// In milliseconds.
+    last: i64,
     /// The shortest of its probes'.
     interval: Duration,
     /// How long it may send nothing, in milliseconds.
@@ -93,7 +94,7 @@ impl Ourselves {
     pub fn take_up(&mut self, incidents: &Incidents) {
         for incident in incidents.current() {
             if let Some(region) = incident.subject.as_vantage() {
-                let heard = Heard::new(incident.onset, MISSED_AFTER / 3);
+                let heard = Heard::new(incident.onset.timestamp_millis(), MISSED_AFTER / 3);
                 self.regions.entry(region.clone()).or_insert(heard);
             } else if incident.subject == Subject::store() {
                 self.store.get_or_insert(Standing { failing: None, since: incident.onset });
@@ -104,7 +105,8 @@ impl Ourselves {
     /// Takes note of an observation of a probe with this interval.
     pub fn absorb(&mut self, interval: Duration, seen: &Sighting<'_>, now: Timestamp) {
         let due = seen.scheduled_at.timestamp_millis();
-        let at = if now.timestamp_millis() - due > FRESH { seen.scheduled_at } else { now };
+        let now = now.timestamp_millis();
+        let at = if now - due > FRESH { due } else { now };
         let heard = match self.regions.get_mut(seen.region) {
             Some(heard) => heard,
             None => self.regions.entry(seen.region.into()).or_insert(Heard::new(at, interval)),
@@ -162,20 +164,20 @@ impl Ourselves {
     }
 
     fn is_silent(&self, heard: &Heard, now: Timestamp) -> bool {
-        let last = self.deaf.map_or(heard.last, |deaf| deaf.max(heard.last));
-        now.timestamp_millis() - last.timestamp_millis() > heard.missed_after
+        let deaf = self.deaf.map_or(i64::MIN, |deaf| deaf.timestamp_millis());
+        now.timestamp_millis().saturating_sub(heard.last.max(deaf)) > heard.missed_after
     }
 
     /// Whether nothing is wrong with us, nor about to be.
     #[must_use]
     pub fn is_calm(&self, now: Timestamp) -> bool {
-        let well = |heard: &Heard| heard.late == 0 && (heard.last >= now || !self.is_silent(heard, now));
+        let well = |heard: &Heard| heard.late == 0 && !self.is_silent(heard, now);
         self.clocks.is_empty() && self.no_hub.is_none() && self.store.is_none() && self.regions.values().all(well)
     }
 
     /// Adds what is wrong with us to what was judged, in the place of what was judged of the same region.
     pub fn judge(&mut self, verdicts: &mut Vec<Verdict>, now: Timestamp) {
-        self.regions.retain(|_, heard| heard.last + EXPECTED_FOR > now);
+        self.regions.retain(|_, heard| now.timestamp_millis() - heard.last < millis(EXPECTED_FOR));
         let reporting = self.regions.values().filter(|heard| !self.is_silent(heard, now)).count();
         let mut ours = Vec::new();
         for (region, heard) in &self.regions {
@@ -206,7 +208,7 @@ impl Ourselves {
 }
 
 impl Heard {
-    fn new(last: Timestamp, interval: Duration) -> Self {
+    fn new(last: i64, interval: Duration) -> Self {
         let mut heard = Self { last, interval, missed_after: 0, slot: SLOT, slots: Default::default(), late: 0 };
         heard.keep_pace(interval);
         heard
@@ -259,11 +261,12 @@ fn missing(region: &Arc<str>, heard: &Heard, reporting: usize, now: Timestamp) -
         format!("{reporting} other regions still report.")
     };
     let failure = Failure::new(Phase::Exchange, Kind::NotDelivered, "");
+    let last = Timestamp::from_timestamp_millis(heard.last).unwrap_or(now);
     Verdict {
-        onset: Some(heard.last),
+        onset: Some(last),
         evidence: vec![others],
         // What it has to say may be held up on the way, whichever of its probes are looked at seldom.
-        weight: Some(weight_of_silence(now - heard.last)),
+        weight: Some(weight_of_silence(now - last)),
         ..bad(Subject::vantage(region), Some(region), failure, now)
     }
 }

@@ -33,7 +33,7 @@ use crate::{
     incident::{Change, Incidents, News},
     model::{Cause, Incident, Letter, LetterKind, Sighting, Subject, Timestamp, Transition, Verdict},
 };
-use chrono::{DurationRound as _, TimeDelta};
+use chrono::TimeDelta;
 
 /// Between two judgements of a world in which all is well.
 const CALM: TimeDelta = TimeDelta::seconds(50);
@@ -239,12 +239,10 @@ impl Stand {
 
 /// The first whole second that is not before an instant.
 fn next_second(at: Timestamp) -> Timestamp {
-    let second = TimeDelta::seconds(1);
-    match at.duration_trunc(second) {
-        Ok(whole) if whole < at => whole.checked_add_signed(second).unwrap_or(at),
-        Ok(whole) => whole,
-        Err(_) => at,
+    if at.timestamp_subsec_nanos() == 0 {
+        return at;
     }
+    Timestamp::from_timestamp(at.timestamp() + 1, 0).unwrap_or(at)
 }
 
 #[cfg(test)]
