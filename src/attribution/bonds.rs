@@ -96,6 +96,6 @@ impl Fates {
                 _ => {}
             }
         }
-        self.bonds.retain(|subject, bond| bond.holds(seen.patience(subject) / 4, now));
+        self.bonds.retain(|subject, bond| bond.holds(seen.round_of(subject), now));
     }
 }

@@ -9,7 +9,6 @@ use super::{
     World,
     absorb::Seen,
     bonds::{APART, Bond, Fates},
-    index::SubjectIx,
 };
 use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Timestamp, Verdict};
 
@@ -127,7 +126,7 @@ impl<'a> Fate<'a> {
         let lived_with = troubled.is_some_and(|began| onset - began > delta(APART));
         let began = other.onset.is_none_or(|began| began <= latest) && !lived_with;
         // What is looked at more rarely cannot weigh as much yet.
-        let interval = self.seen.patience(&other.subject) / 4;
+        let interval = self.seen.round_of(&other.subject);
         let so_far = other.onset.map_or(0.0, |began| rounds_of(self.now - began, interval));
         let heavy = weight_of(other) * 2.0 >= weight_of(self.verdict) || weight_of(other) >= 0.8 * so_far;
         let before = began && (is_told(self.world, other) || heavy);
@@ -178,7 +177,7 @@ impl<'a> Fate<'a> {
         }
         let together = |other: &&Verdict| {
             let provider = self.world.kind(&other.subject.party) == PartyKind::Provider;
-            let round = self.seen.patience(&other.subject) / 4;
+            let round = self.seen.round_of(&other.subject);
             let soon = other.onset.is_some_and(|began| began <= onset + round && onset <= began + round * 2);
             let heavy = weight_of(other) >= 1.5 && weight_of(other) >= weight_of(verdict) * 0.7;
             provider && soon && heavy && other.cause == Cause::Them && (!other.degraded || verdict.degraded)
@@ -221,7 +220,7 @@ fn below_seemed_bad<'a>(fate: &'a Fate<'_>, onset: Timestamp) -> Option<&'a Subj
     let under = fate.world.depends_on(&fate.verdict.subject.party);
     let of_it = fate.fates.lately.iter().filter(|(subject, _)| under.contains(&subject.party));
     let seemed = |(subject, (began, last)): &(&Subject, &(Timestamp, Timestamp))| {
-        let round = fate.seen.patience(subject) / 4;
+        let round = fate.seen.round_of(subject);
         *began <= onset + round && onset <= *began + round * 2 && fate.now - *last <= round * 5 / 4
     };
     of_it.filter(|one| seemed(one)).map(|(subject, _)| subject).next()
@@ -255,9 +254,13 @@ pub(super) fn weight_of(verdict: &Verdict) -> f64 {
 impl Seen {
     /// How much later than its consequence a fault of a subject may come to be seen.
     pub(super) fn patience(&self, subject: &Subject) -> TimeDelta {
-        let of_it = |one: &&SubjectIx| one.subject == *subject || one.subject.party == subject.party;
-        let interval = self.index.subjects.iter().filter(of_it).map(|one| one.interval).max();
-        TimeDelta::milliseconds(interval.unwrap_or(30_000).saturating_mul(4))
+        self.round_of(subject) * 4
+    }
+
+    /// A round of what is looked at most seldom of the subject's party.
+    pub(super) fn round_of(&self, subject: &Subject) -> TimeDelta {
+        let of_it = self.index.subjects.iter().filter(|one| one.subject.party == subject.party);
+        TimeDelta::milliseconds(of_it.map(|one| one.interval).max().unwrap_or(30_000))
     }
 
     /// When the newest conclusive observation of a subject was due.

@@ -37,7 +37,6 @@ fn sighting(probe: &str, at: Timestamp, outcome: Outcome, connection: Connection
         detail: "",
         duration: 0.1,
         resolve: None,
-        connect: None,
         peer: None,
         http_status: None,
         build: "1",

@@ -82,15 +82,4 @@ impl World {
         }
         found
     }
-
-    /// The shortest interval of the probes of each subject: what its rounds are counted in.
-    #[must_use]
-    pub fn subjects(&self) -> BTreeMap<Subject, Duration> {
-        let mut shortest: BTreeMap<Subject, Duration> = BTreeMap::new();
-        for probe in self.probes.values() {
-            let interval = shortest.entry(probe.subject.clone()).or_insert(probe.interval);
-            *interval = (*interval).min(probe.interval);
-        }
-        shortest
-    }
 }

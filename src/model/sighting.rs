@@ -34,8 +34,6 @@ pub struct Sighting<'a> {
     pub duration: f64,
     /// Resolving the name; absent when that did not happen.
     pub resolve: Option<f64>,
-    /// The TCP handshake: what the way there costs, whatever the other side does.
-    pub connect: Option<f64>,
     /// Address and port that answered, or were tried last.
     pub peer: Option<SocketAddr>,
     /// HTTP status, where there is one.
@@ -74,7 +72,6 @@ impl Default for Sighting<'_> {
             detail: "",
             duration: 0.0,
             resolve: None,
-            connect: None,
             peer: None,
             http_status: None,
             build: "",
@@ -102,7 +99,6 @@ impl<'a> From<&'a Observation> for Sighting<'a> {
             detail: seen.failure.as_ref().map_or("", |failure| &failure.detail),
             duration: seen.duration.as_secs_f64(),
             resolve: seconds(Phase::Resolve),
-            connect: seconds(Phase::Connect),
             peer: seen.peer,
             http_status: seen.http_status,
             build: &seen.build,

@@ -31,7 +31,6 @@ pub(super) enum Field {
     Duration,
     HttpStatus,
     Resolve,
-    Connect,
     Other,
 }
 
@@ -62,7 +61,6 @@ impl Field {
             (Self::Other, "duration") => Self::Duration,
             (Self::Other, "http_status") => Self::HttpStatus,
             (Self::Phases, "resolve") => Self::Resolve,
-            (Self::Phases, "connect") => Self::Connect,
             (Self::Failure, "phase") => Self::FailurePhase,
             (Self::Failure, "kind") => Self::FailureKind,
             (Self::Failure, "detail") => Self::Detail,
@@ -120,7 +118,6 @@ pub(super) struct Fields {
     pub(super) failure_kind: Option<Kind>,
     pub(super) duration: f64,
     pub(super) resolve: Option<f64>,
-    pub(super) connect: Option<f64>,
     pub(super) peer: Option<SocketAddr>,
     pub(super) http_status: Option<u16>,
     pub(super) varied: Option<Varied>,
@@ -155,7 +152,6 @@ impl Fields {
             detail: text(Field::Detail).unwrap_or_default(),
             duration: self.duration,
             resolve: self.resolve,
-            connect: self.connect,
             peer: self.peer,
             http_status: self.http_status,
             build: text(Field::Build).unwrap_or_default(),

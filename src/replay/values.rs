@@ -35,7 +35,6 @@ impl Values {
             (field, Value::Text(raw)) => self.take_word(fields, field, raw)?,
             (Field::Duration, Value::Number(number)) => fields.duration = seconds(number).unwrap_or_default(),
             (Field::Resolve, Value::Number(number)) => fields.resolve = seconds(number),
-            (Field::Connect, Value::Number(number)) => fields.connect = seconds(number),
             (Field::HttpStatus, Value::Number(number)) => fields.http_status = number.parse().ok(),
             _ => {}
         }

@@ -329,7 +329,6 @@ impl<'a> Stream<'a> {
             detail: seen.failure.map_or("", |(_, kind)| kind.in_words()),
             duration: seen.duration,
             resolve: seen.phases[0],
-            connect: seen.phases[1],
             peer: Some(peer),
             http_status: seen.status,
             build: BUILDS[seen.build as usize % BUILDS.len()],
