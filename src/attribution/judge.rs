@@ -34,6 +34,8 @@ pub struct Judge {
     fates: Fates,
     /// What was last said of each party, and what it rested on.
     said: Vec<Said>,
+    /// Parties of which somebody waits for a word as a whole.
+    asked: BTreeSet<Arc<str>>,
 }
 
 /// The verdicts of a party's subjects at an instant.
@@ -66,6 +68,18 @@ impl Judge {
             attention: Attention::default(),
             fates: Fates::default(),
             said,
+            asked: BTreeSet::new(),
+        }
+    }
+
+    /// Of these parties a verdict as a whole is wanted from now on, also when they are well: an incident of all of them goes
+    /// on.
+    pub fn ask_for_wholes(&mut self, parties: impl Iterator<Item = Arc<str>>) {
+        let asked: BTreeSet<Arc<str>> = parties.collect();
+        if asked != self.asked {
+            // What was said before was an answer to another question.
+            self.said.iter_mut().for_each(|said| said.at = i64::MIN / 2);
+            self.asked = asked;
         }
     }
 
@@ -219,20 +233,38 @@ impl Judge {
             let interval = subjects.iter().map(|subject| self.seen.index.subjects[*subject].interval).min();
             let verdict = self.bad(own, case, sound, interval.unwrap_or(1), now);
             verdicts.insert(verdict.subject.clone(), verdict);
-        } else if subjects.len() > 1 && !has_own && self.memories[party].was_whole() {
+        } else if subjects.len() > 1 && !has_own && self.asked.contains(&own.party) {
             // Whoever was told that all of it is down hears from the same subject that it is back.
-            let products = || -> Vec<&Verdict> {
-                subjects.iter().filter_map(|s| verdicts.get(&self.seen.index.subjects[*s].subject)).collect()
-            };
-            let mut verdict = Verdict::ok(own, instant(now));
-            verdict.regions_seen = products().iter().map(|product| product.regions_seen).max().unwrap_or_default();
-            verdict.onset =
-                products().iter().filter(|product| !product.is_bad()).filter_map(|product| product.onset).max();
-            verdict.confidence = 0.99;
-            verdict.round = products().iter().map(|product| product.round).min().unwrap_or_default();
+            let verdict = self.well_as_a_whole(own, &subjects, &verdicts, now);
             verdicts.insert(verdict.subject.clone(), verdict);
         }
         verdicts.into_values().collect()
+    }
+
+    /// A party whose products are well again, or some of them: it is as far as the one that is looked at least.
+    fn well_as_a_whole(
+        &self,
+        own: Subject,
+        subjects: &[usize],
+        verdicts: &BTreeMap<Subject, Verdict>,
+        now: i64,
+    ) -> Verdict {
+        let of_it = || {
+            let products = subjects.iter().map(|subject| &self.seen.index.subjects[*subject]);
+            let products = products.filter_map(|ix| Some((ix.interval, verdicts.get(&ix.subject)?)));
+            products.filter(|(_, product)| product.has_evidence())
+        };
+        let mut verdict = Verdict::ok(own, instant(now));
+        verdict.regions_seen = of_it().map(|(_, product)| product.regions_seen).max().unwrap_or_default();
+        verdict.onset = of_it().filter(|(_, product)| !product.is_bad()).filter_map(|(_, product)| product.onset).max();
+        verdict.confidence = 0.99;
+        // Each product counts rounds of its own. What is looked at far more seldom than others must be well, and nobody
+        // waits for many rounds of it.
+        let shortest = of_it().map(|(interval, _)| interval).min().unwrap_or(1).max(1);
+        let often = of_it().filter(|(interval, _)| *interval <= shortest * 2);
+        let at = often.map(|(interval, product)| product.round.saturating_mul(interval)).min();
+        verdict.round = at.unwrap_or_default().div_euclid(shortest);
+        verdict
     }
 
     fn of_subject(&self, subject: usize, cases: &[Case], sound: &[bool], sights: &[Sight], now: i64) -> Verdict {

@@ -2,7 +2,7 @@
 
 use super::{explain::Case, hypotheses::Label, index::Index, lasting::rounds_between, part::Channel};
 
-/// How long after a party was bad as a whole its own verdict is still given, so that its incident can end: half an hour.
+/// How long it is remembered when something was over: half an hour.
 const AFTERWARDS: i64 = 30 * 60_000;
 
 /// How long after a party was told to be bad as a whole what fails of it must show itself anew.
@@ -17,7 +17,6 @@ pub(super) struct Memory {
     pub(super) held: Vec<Held>,
     /// What is over: what was due until then is no evidence any more, by subject.
     over: Vec<(usize, Channel, i64)>,
-    whole: Option<i64>,
     /// When people were last told that all of it is bad.
     pub(super) told_whole: Option<i64>,
     /// When what nobody was told of lasted for all but a round of what it takes.
@@ -96,15 +95,6 @@ impl Memory {
         if self.held.iter().any(|held| held.told && held.label.is_whole()) {
             self.told_whole = Some(now);
         }
-        if cases.iter().any(|case| case.whole) {
-            self.whole = Some(now);
-        } else if self.whole.is_some_and(|at| now - at > AFTERWARDS) {
-            self.whole = None;
-        }
-    }
-
-    pub(super) const fn was_whole(&self) -> bool {
-        self.whole.is_some()
     }
 }
 

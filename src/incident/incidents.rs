@@ -76,6 +76,12 @@ impl Incidents {
         }
     }
 
+    /// Parties that have an incident as a whole.
+    pub fn wholes(&self) -> impl Iterator<Item = Arc<str>> {
+        let subjects = self.current.keys().filter(|subject| subject.product.is_none());
+        subjects.map(|subject| subject.party.clone())
+    }
+
     /// The incidents that are not over.
     pub fn current(&self) -> impl Iterator<Item = &Incident> {
         self.current.values()

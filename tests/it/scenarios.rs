@@ -287,6 +287,7 @@ impl Scenario {
                 judge.absorb(&Sighting::from(&seen), now);
                 ourselves.absorb(world.probes[&*seen.probe].interval, &Sighting::from(&seen), now);
             }
+            judge.ask_for_wholes(incidents.wholes());
             let mut verdicts = judge.judge(now);
             let store_fails = self.store_fails.as_ref().filter(|fails| (fails.from..fails.until).contains(&second));
             ourselves.note_store(store_fails.map(|fails| &*fails.why), now);
