@@ -15,6 +15,7 @@ mod cell;
 mod confirmed;
 mod explain;
 mod fate;
+mod faults;
 mod hypotheses;
 mod index;
 mod inquiry;

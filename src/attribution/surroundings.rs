@@ -6,6 +6,7 @@ use super::{
     World,
     absorb::Seen,
     cell::{Cell, Sample},
+    vantage::FORGOTTEN,
 };
 use crate::model::{Failure, Kind, PartyKind, Phase};
 
@@ -41,6 +42,11 @@ impl Seen {
             }
         }
         tally
+    }
+
+    /// Whether there is nobody to compare a region with.
+    pub(super) fn has_one_region(&self, now: i64) -> bool {
+        self.regions.iter().filter(|region| now - region.newest <= FORGOTTEN).count() == 1
     }
 
     /// Everything that is seen from a region.
