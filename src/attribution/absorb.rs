@@ -22,10 +22,6 @@ use crate::model::{Connection, Kind, Outcome, PartyKind, Sighting, Timestamp};
 pub(super) const REACH: Duration = Duration::from_mins(20);
 /// No honest clock is further ahead than this, in milliseconds.
 const AHEAD: i64 = 2 * 60_000;
-/// Cells at most: 1,000 regions of honest probes fit; a flood of made-up names does not grow the process.
-const CELLS: usize = 200_000;
-/// Regions, nodes, builds and the like at most, together.
-const NAMES: usize = 100_000;
 /// What is inconclusive is counted like this: about once in a hundred is normal, whoever is at fault.
 const INCONCLUSIVE: [f32; SEVERITIES.len()] = [3.2, 3.9, 4.0];
 
@@ -60,16 +56,16 @@ pub(super) struct Region {
     /// The part that covers all of it.
     pub(super) everything: usize,
     /// What runs there, by node, and since when it is another than before.
-    runs: HashMap<u32, Runs, Quick>,
+    pub(super) runs: HashMap<u32, Runs, Quick>,
     pub(super) changed: Option<Changed>,
     /// The change that has been found to be at fault.
     pub(super) guilty: Option<Changed>,
     /// When it was last found at fault with evidence enough to tell.
     pub(super) blamed: i64,
     /// What it saw in these times says nothing about others: it could not see.
-    blind: Spells,
+    pub(super) blind: Spells,
     /// When it may have been so.
-    doubtful: Spells,
+    pub(super) doubtful: Spells,
 }
 
 impl Region {
@@ -95,9 +91,9 @@ impl Region {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Runs {
-    build: u32,
-    config: u32,
+pub(super) struct Runs {
+    pub(super) build: u32,
+    pub(super) config: u32,
 }
 
 /// Another build or configuration has come to a region.
@@ -125,9 +121,11 @@ pub(super) struct Seen {
     pub(super) regions: Vec<Region>,
     pub(super) cells: Vec<Cell>,
     pub(super) parts: Vec<Part>,
-    /// Cells by party and by subject, parts by party.
+    /// Cells that are used by nothing.
+    pub(super) free: Vec<usize>,
+    /// Cells by party and by subject, parts by party; in the order of their numbers.
     pub(super) cells_of: Vec<Vec<usize>>,
-    cells_of_subject: Vec<Vec<usize>>,
+    pub(super) cells_of_subject: Vec<Vec<usize>>,
     pub(super) parts_of: Vec<Vec<usize>>,
     /// Parties of which something new was seen.
     pub(super) touched: Vec<bool>,
@@ -140,11 +138,11 @@ pub(super) struct Seen {
     /// How often each probe is really looked at, and how often that has turned out to be otherwise.
     cadences: Vec<Cadence>,
     pub(super) paces: u32,
-    wanted: f32,
-    names: Names,
-    by_region: HashMap<u32, usize, Quick>,
-    by_key: HashMap<(usize, usize, u32, bool), usize, Quick>,
-    by_scope: HashMap<(Scope, Option<usize>), usize, Quick>,
+    pub(super) wanted: f32,
+    pub(super) names: Names,
+    pub(super) by_region: HashMap<u32, usize, Quick>,
+    pub(super) by_key: HashMap<(usize, usize, u32, bool), usize, Quick>,
+    pub(super) by_scope: HashMap<(Scope, Option<usize>), usize, Quick>,
 }
 
 impl Seen {
@@ -183,12 +181,13 @@ impl Seen {
             return Absorbed::Confirmation;
         }
         let Some(probe) = self.index.probe(seen.probe) else { return Absorbed::UnknownProbe };
-        if self.cells.len() >= CELLS || self.names.len() >= NAMES {
+        let warm = seen.connection == Connection::Warm;
+        if !self.has_room_for(probe, seen, warm) {
             return Absorbed::Full;
         }
         let region = self.region(seen.region);
         let node = self.number(seen.node);
-        let cell = self.cell(probe, region, node, seen.connection == Connection::Warm);
+        let cell = self.cell(probe, region, node, warm);
         // Most of the time the same runs there as at the last look.
         let like = self.cells[cell].samples.back().map_or((0, 0, 0), |last| (last.build, last.config, last.credential));
         let names = &mut self.names;
@@ -246,44 +245,8 @@ impl Seen {
         }
     }
 
-    /// Takes over what another has seen of the probes that both know.
-    pub(super) fn inherit(&mut self, old: &Self) {
-        for region in &old.regions {
-            let number = self.region(&region.name);
-            let runs = region.runs.iter().map(|(node, runs)| {
-                let (build, config) = (self.number(old.name(runs.build)), self.number(old.name(runs.config)));
-                (self.number(old.name(*node)), Runs { build, config })
-            });
-            let runs = runs.collect();
-            let changed = region.changed.map(|changed| Changed { to: self.number(old.name(changed.to)), ..changed });
-            let mine = &mut self.regions[number];
-            (mine.newest, mine.heard, mine.runs, mine.changed) = (region.newest, region.heard, runs, changed);
-        }
-        let mut keys: Vec<_> = old.by_key.iter().collect();
-        keys.sort_unstable();
-        for ((probe, region, node, warm), cell) in keys {
-            let Some(probe) = self.index.probe(&old.index.probes[*probe].name) else { continue };
-            let region = self.region(&old.regions[*region].name);
-            let node = self.number(old.name(*node));
-            let number = self.cell(probe, region, node, *warm);
-            let mut cell = old.cells[*cell].clone();
-            for sample in &mut cell.samples {
-                sample.build = self.number(old.name(sample.build));
-                sample.config = self.number(old.name(sample.config));
-                sample.credential = self.number(old.name(sample.credential));
-            }
-            let samples = cell.samples.clone();
-            let mine = &mut self.cells[number];
-            (cell.probe, cell.region, cell.parts) = (mine.probe, mine.region, std::mem::take(&mut mine.parts));
-            *mine = cell;
-            for sample in samples {
-                self.give(number, &sample);
-            }
-        }
-    }
-
     /// Gives the evidence of a sample to everything that covers its cell.
-    fn give(&mut self, cell: usize, sample: &Sample) {
+    pub(super) fn give(&mut self, cell: usize, sample: &Sample) {
         let cell = &self.cells[cell];
         // What was not tried, because something else is missing, says nothing of whether the vantage point can see.
         if sample.failure.is_some_and(|(_, kind)| kind == Kind::Blocked) {
@@ -391,91 +354,5 @@ impl Seen {
             let to = if build { runs.build } else { runs.config };
             region.changed = Some(Changed { at: sample.at, build, to });
         }
-    }
-
-    fn region(&mut self, name: &str) -> usize {
-        let number = self.number(name);
-        if let Some(region) = self.by_region.get(&number) {
-            return *region;
-        }
-        let region = self.regions.len();
-        let everything = self.part(Scope::Everything, Some(region));
-        self.regions.push(Region {
-            name: self.names.name(number).into(),
-            newest: i64::MIN,
-            heard: i64::MIN,
-            everything,
-            runs: HashMap::default(),
-            changed: None,
-            guilty: None,
-            blamed: i64::MIN / 2,
-            blind: Spells::default(),
-            doubtful: Spells::default(),
-        });
-        self.by_region.insert(number, region);
-        region
-    }
-
-    fn number(&mut self, name: &str) -> u32 {
-        self.names.number(name)
-    }
-
-    pub(super) fn name(&self, number: u32) -> &str {
-        self.names.name(number)
-    }
-
-    fn cell(&mut self, probe: usize, region: usize, node: u32, warm: bool) -> usize {
-        if let Some(cell) = self.by_key.get(&(probe, region, node, warm)) {
-            return *cell;
-        }
-        let number = self.cells.len();
-        let (subject, party, interval) = {
-            let ix = &self.index.probes[probe];
-            (ix.subject, ix.party, ix.interval)
-        };
-        let mut scopes = vec![Scope::Probe(probe)];
-        // A control answers for itself alone: controls are unrelated to each other.
-        if self.index.kind_of(probe) != PartyKind::Control {
-            scopes.extend([Scope::Subject(subject), Scope::Party(party)]);
-            let single = |scope: &Scope| match scope {
-                Scope::Probe(_) => self.index.subjects[subject].probes.len() > 1,
-                Scope::Subject(_) => self.index.parties[party].subjects.len() > 1,
-                _ => true,
-            };
-            // What is the same as the next larger is not looked at twice.
-            scopes.retain(single);
-        }
-        let mut parts = vec![];
-        for scope in scopes {
-            parts.extend([self.part(scope, None), self.part(scope, Some(region))]);
-        }
-        parts.push(self.regions[region].everything);
-        for part in &parts {
-            self.parts[*part].cover(number, interval);
-        }
-        self.cells_of[party].push(number);
-        self.cells_of_subject[subject].push(number);
-        self.cells.push(Cell::new(probe, region, parts));
-        self.by_key.insert((probe, region, node, warm), number);
-        number
-    }
-
-    fn part(&mut self, scope: Scope, region: Option<usize>) -> usize {
-        if let Some(part) = self.by_scope.get(&(scope, region)) {
-            return *part;
-        }
-        let number = self.parts.len();
-        self.parts.push(Part::new(scope, region, self.wanted));
-        self.by_scope.insert((scope, region), number);
-        if let Some(party) = self.index.party_of(scope) {
-            self.parts_of[party].push(number);
-        }
-        if let Some(region) = region
-            && let Some(unit) = self.units.iter_mut().find(|unit| unit.scope == scope)
-        {
-            unit.parts.resize(unit.parts.len().max(region + 1), None);
-            unit.parts[region] = Some(number);
-        }
-        number
     }
 }

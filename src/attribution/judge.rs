@@ -36,6 +36,8 @@ pub struct Judge {
     said: Vec<Said>,
     /// Parties of which somebody waits for a word as a whole.
     asked: BTreeSet<Arc<str>>,
+    /// When it was last seen to what can be forgotten.
+    tidied: i64,
 }
 
 /// The verdicts of a party's subjects at an instant.
@@ -50,6 +52,8 @@ struct Said {
 
 /// A verdict is not repeated for longer than this without another look: what is fresh changes with time.
 const REPEAT: i64 = 5_000;
+/// How often it is seen to what can be forgotten: once an hour.
+const TIDY: i64 = 60 * 60_000;
 /// What was not good in this time is looked at whenever anything new is seen: half an hour.
 const LATELY: i64 = 30 * 60_000;
 
@@ -69,6 +73,7 @@ impl Judge {
             fates: Fates::default(),
             said,
             asked: BTreeSet::new(),
+            tidied: i64::MIN / 2,
         }
     }
 
@@ -143,6 +148,10 @@ impl Judge {
         let told: Vec<bool> = self.memories.iter().enumerate().map(is_told).collect();
         self.seen.sound_alarms(&told, at);
         self.attention.pay(at);
+        if at - self.tidied > TIDY {
+            self.seen.forget_what_is_gone();
+            self.tidied = at;
+        }
         let sights = vantage::sights(&mut self.seen, self.attention, at);
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
         // A region of which it is not sure that it cannot see may still bear out what is known.

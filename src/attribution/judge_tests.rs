@@ -133,3 +133,67 @@ fn where_rounds_are_short_what_several_regions_confirm_opens_a_round_sooner() {
     assert_eq!(opens_and_ends(5, 2, nobody), (vec![], vec![]));
     assert_eq!(opens_and_ends(5, 2, by(3)), (vec![11], vec![16]), "and it is over at once when it is over");
 }
+
+#[test]
+fn nodes_that_come_and_go_are_forgotten_and_those_that_stay_are_not() {
+    let mut judge = Judge::new(world());
+    let start = instant(1_795_000_000_000);
+    for hour in 0..24 * 10 {
+        let at = start + TimeDelta::hours(hour);
+        let node = format!("node-{hour}");
+        for node in ["n1", &node] {
+            judge.absorb(&Sighting { node, ..sighting("cloud", at, Outcome::Up, Connection::Cold) }, at);
+        }
+        judge.judge(at);
+    }
+    let Seen { cells, by_key, parts, cells_of, .. } = &judge.seen;
+    assert!((24..=28).contains(&by_key.len()) && cells.len() <= 28, "{} of {}", by_key.len(), cells.len());
+    assert!(parts.iter().map(|part| &part.cells).chain(cells_of).all(|cells| cells.is_sorted() && cells.len() <= 28));
+    let stays = cells.iter().map(|cell| cell.samples.len()).max();
+    assert_eq!(stays, Some(super::super::cell::SAMPLES), "the node that was always there");
+}
+
+/// Nothing is looked at as before, and nobody has looked anew yet.
+#[test]
+fn after_all_probes_were_renamed_no_region_is_missed() {
+    let mut judge = Judge::new(world());
+    let start = instant(1_795_000_000_000);
+    for (second, region) in [(0, "a"), (0, "b"), (10, "a"), (10, "b")] {
+        let at = start + TimeDelta::seconds(second);
+        judge.absorb(&Sighting { region, ..sighting("cloud", at, Outcome::Up, Connection::Cold) }, at);
+        judge.judge(at);
+    }
+    let mut renamed = world();
+    renamed.probes = renamed.probes.into_iter().map(|(name, probe)| (format!("new-{name}").into(), probe)).collect();
+    judge.adopt(renamed);
+    for second in 11..200 {
+        let verdicts = judge.judge(start + TimeDelta::seconds(second));
+        assert!(!verdicts.iter().any(|verdict| verdict.is_bad() && verdict.has_evidence()), "{verdicts:?}");
+    }
+}
+
+/// What a region saw while it could not see says nothing about others, also under another configuration.
+#[test]
+fn a_reload_keeps_in_mind_when_a_region_could_not_see() {
+    let (mut judge, start) = (Judge::new(world()), instant(1_795_000_000_000));
+    for round in 0..30 {
+        let at = start + TimeDelta::seconds(round * 10);
+        for (region, down) in [("a", (20..26).contains(&round)), ("b", false), ("c", false)] {
+            for probe in ["cloud", "internet"] {
+                let outcome = if down { Outcome::Down } else { Outcome::Up };
+                judge.absorb(&Sighting { region, ..sighting(probe, at, outcome, Connection::Cold) }, at);
+            }
+        }
+        judge.judge(at + TimeDelta::seconds(1));
+    }
+    let could_see = |judge: &Judge, round: i64| {
+        let at = (start + TimeDelta::seconds(round * 10)).timestamp_millis();
+        judge.seen.regions.iter().map(|region| region.may_have_seen(at)).collect::<Vec<_>>()
+    };
+    assert_eq!((could_see(&judge, 10), could_see(&judge, 24)), (vec![true; 3], vec![false, true, true]));
+    let mut more = world();
+    let probe = more.probes["cloud"].clone();
+    more.probes.insert("cloud-too".into(), probe);
+    judge.adopt(more);
+    assert_eq!((could_see(&judge, 10), could_see(&judge, 24)), (vec![true; 3], vec![false, true, true]));
+}

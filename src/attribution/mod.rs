@@ -25,6 +25,7 @@ mod memory;
 mod names;
 mod noise;
 mod part;
+mod places;
 mod run;
 mod silence;
 mod sort;

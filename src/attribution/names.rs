@@ -8,6 +8,8 @@ use std::{
 
 /// Names that were met last, as places for them.
 const RECENT: usize = 1 << 10;
+/// Regions, nodes, builds and the like at most, together: what comes then has no name, and does not grow the process.
+const MOST: usize = 100_000;
 
 /// For keys that nobody outside can choose: names of the configuration, numbers that we gave.
 pub(super) type Quick = BuildHasherDefault<Mixed>;
@@ -44,6 +46,16 @@ impl Names {
         number
     }
 
+    /// The number of a name that was met before.
+    pub(super) fn known(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Whether what is new gets no name any more.
+    pub(super) const fn is_full(&self) -> bool {
+        self.names.len() >= MOST
+    }
+
     /// The same, where it is most likely this one.
     pub(super) fn number_like(&mut self, name: &str, likely: u32) -> u32 {
         if is_same(self.name(likely), name) { likely } else { self.number(name) }
@@ -53,15 +65,11 @@ impl Names {
         self.names.get(number as usize).map_or("", |name| name)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.names.len()
-    }
-
     fn look_up(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let Ok(number) = u32::try_from(self.names.len()) else { return 0 };
+        let Some(number) = u32::try_from(self.names.len()).ok().filter(|_| !self.is_full()) else { return 0 };
         let name: Arc<str> = name.into();
         self.names.push(name.clone());
         self.numbers.insert(name, number);
@@ -168,7 +176,17 @@ mod tests {
             assert_eq!(names.name(*number), name);
         }
         assert_eq!(names.number(""), 0);
-        assert_eq!(names.len(), 5 * RECENT + 1);
-        assert_eq!(names.name(u32::MAX), "");
+        assert_eq!(names.known("name-7"), Some(names.number("name-7")));
+        assert_eq!((names.known("new"), names.name(u32::MAX)), (None, ""));
+    }
+
+    #[test]
+    fn when_there_is_no_room_what_is_new_has_no_name_and_what_is_known_keeps_its() {
+        let mut names = Names::default();
+        let first = names.number("first");
+        for n in 0..MOST {
+            names.number(&n.to_string());
+        }
+        assert_eq!((names.number("one more"), names.number("first")), (0, first));
     }
 }

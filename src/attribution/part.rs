@@ -4,6 +4,7 @@
 use super::{
     cell::Sample,
     noise::{Rate, SEVERITIES},
+    places::put_in_order,
     run::{Run, holds},
 };
 
@@ -97,7 +98,7 @@ impl Part {
     }
 
     pub(super) fn cover(&mut self, cell: usize, interval: i64) {
-        self.cells.push(cell);
+        put_in_order(&mut self.cells, cell);
         self.interval = self.interval.min(interval);
     }
 
