@@ -81,11 +81,13 @@ impl Judge {
     /// on.
     pub fn ask_for_wholes(&mut self, parties: impl Iterator<Item = Arc<str>>) {
         let asked: BTreeSet<Arc<str>> = parties.collect();
-        if asked != self.asked {
+        for (said, party) in self.said.iter_mut().zip(&self.seen.index.parties) {
             // What was said before was an answer to another question.
-            self.said.iter_mut().for_each(|said| said.at = i64::MIN / 2);
-            self.asked = asked;
+            if asked.contains(&party.key) != self.asked.contains(&party.key) {
+                said.at = i64::MIN / 2;
+            }
         }
+        self.asked = asked;
     }
 
     /// The parties and probes that it judges.
