@@ -37,7 +37,7 @@ fn every_command_of_the_readme_runs() {
     let site = Plain::start();
     let config = format!(
         "parties: {{ api: {{ kind: us, name: Our API }}, internet: {{ kind: control }} }}\nprobes:\n  \
-         - {{ name: api-health, party: api, check: {{ http: {{ url: \"http://{0}/\" }} }} }}\n  \
+         - {{ name: api, party: api, check: {{ http: {{ url: \"http://{0}/\" }} }} }}\n  \
          - {{ name: control, party: internet, check: {{ http: {{ url: \"http://{0}/\" }} }} }}\n",
         site.address
     );
@@ -58,7 +58,7 @@ fn every_command_of_the_readme_runs() {
 
     running.wait_for("observations", || {
         let text = peers::get(ours, "/api/v1/observations?format=jsonl")?.text();
-        Some(()).filter(|()| text.contains("api-health") && text.contains("\"control\""))
+        Some(()).filter(|()| text.contains("\"probe\":\"api\"") && text.contains("\"control\""))
     });
 
     for command in commands() {
