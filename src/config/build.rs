@@ -53,7 +53,7 @@ impl Workshop<'_> {
         let mut probes: Vec<Arc<Probe>> =
             file.probes.iter().flatten().filter_map(|probe| self.probe(probe).map(Arc::new)).collect();
         self.see_to_needs(&mut probes);
-        let (hash, vantage) = (hash(self.text.as_bytes()), self.vantage());
+        let (hash, vantage) = (self.hash(), self.vantage());
         Plan {
             hubs: hubs::hubs(file, &vantage, &hash),
             hash,
@@ -227,6 +227,15 @@ impl Workshop<'_> {
             time_zone: time_zone?,
             note: window.note.as_deref().unwrap_or_default().into(),
         })
+    }
+
+    /// What decides how things are looked at. Whom it is told to, and by which hub, is another matter: a region whose way to
+    /// the hub is its own looks as the others do.
+    fn hash(&self) -> Arc<str> {
+        let of_it =
+            |key: &&str| self.tree.get(self.tree.root, key).map(|id| format!("{key}:{}", self.tree.as_written(id)));
+        let written: Vec<String> = ["defaults", "parties", "probes"].iter().filter_map(of_it).collect();
+        hash(written.join(",").as_bytes())
     }
 
     fn cron(&mut self, written: &At<String>) -> Option<croner::Cron> {

@@ -13,7 +13,8 @@ use crate::{
 
 /// A checked configuration.
 pub struct Plan {
-    /// `sha256:` and the hash of the file as written, before variables are filled in.
+    /// `sha256:` and the hash of what decides how things are looked at: defaults, parties and probes as written, before
+    /// variables are filled in.
     pub hash: Arc<str>,
     /// Where we look from.
     pub vantage: Vantage,

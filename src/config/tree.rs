@@ -115,6 +115,27 @@ impl Tree {
         }
     }
 
+    /// A value as it stands in the file, but for comments, the order of keys and variables, which stay what they are.
+    pub(super) fn as_written(&self, id: Id) -> String {
+        match &self.node(id).content {
+            Content::Scalar(Scalar { written: Some(text), .. })
+            | Content::Scalar(Scalar { text, plain: false, .. }) => {
+                format!("{text:?}")
+            }
+            Content::Scalar(Scalar { text, .. }) => text.to_string(),
+            Content::List(items) => {
+                let items: Vec<String> = items.iter().map(|item| self.as_written(*item)).collect();
+                format!("[{}]", items.join(","))
+            }
+            Content::Map(entries) => {
+                let entry = |entry: &Entry| format!("{:?}:{}", entry.key, self.as_written(entry.value));
+                let mut entries: Vec<String> = entries.iter().map(entry).collect();
+                entries.sort_unstable();
+                format!("{{{}}}", entries.join(","))
+            }
+        }
+    }
+
     /// Where to point when a whole value is meant: the key of a mapping or list that has one, else the value.
     pub(super) fn place(&self, id: Id) -> Range<usize> {
         let node = self.node(id);

@@ -192,6 +192,26 @@ fn a_plan_holds_what_the_file_says() {
     assert!(plan.hash.starts_with("sha256:") && plan.hash.len() == 71, "{}", plan.hash);
 }
 
+/// A region whose way to the hub, or whose people, are its own is no other release.
+#[test]
+fn the_hash_is_of_what_is_looked_at_and_not_of_whom_it_is_told() {
+    let probes = "parties: { api: { kind: us } }\nprobes:\n  - { name: a, party: api, check: { tcp: { address: \"HOST:443\" } } }\n";
+    let hash = |text: &str| read_text(text).unwrap().plan.hash.clone();
+    let base = hash(probes);
+    for more in [
+        "# a comment\n",
+        "vantage: { region: eu }\n",
+        "alerts: { open_after: 5 }\n",
+        "hub: { urls: [\"http://127.0.0.1:9797\"], token: one-of-its-own-that-is-long-enough }\n",
+    ] {
+        assert_eq!(hash(&format!("{more}{probes}")), base, "{more}");
+    }
+    assert_ne!(hash(&probes.replace(":443", ":444")), base);
+    assert_ne!(hash(&format!("defaults: {{ interval: 20s }}\n{probes}")), base);
+    // What a variable brings in is often a secret, and differs from region to region.
+    assert_ne!(hash(&probes.replace("HOST", "${HOST}")), hash(&probes.replace("HOST", "api.test")));
+}
+
 #[test]
 fn what_is_left_out_has_a_default() {
     let plan = read(Path::new("tests/config/valid/least.yaml")).unwrap().plan;
