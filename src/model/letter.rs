@@ -75,6 +75,13 @@ pub struct Letter {
 }
 
 impl Letter {
+    /// Whether all that it is about is over: what several were told of ends one by one.
+    #[must_use]
+    pub fn says_all_is_over(&self) -> bool {
+        // A letter of an earlier version says no more than that something is.
+        self.good_news && self.about.iter().all(|incident| incident.ended().is_some())
+    }
+
     /// The answer about one of the incidents: all of it when there is but one.
     #[must_use]
     pub fn headline_of(&self, incident: &Incident) -> String {

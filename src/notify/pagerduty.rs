@@ -78,8 +78,7 @@ impl PagerDuty {
         let action = match letter.kind {
             LetterKind::Closed => "resolve",
             LetterKind::Note => "trigger",
-            // A letter of an earlier version says no more than that.
-            _ if letter.good_news => "resolve",
+            _ if letter.says_all_is_over() => "resolve",
             _ => "trigger",
         };
         let mut event = json!({

@@ -30,6 +30,24 @@ fn an_incident_is_triggered_and_resolved_by_its_id() {
     assert_eq!((&closed["event_action"], &closed["dedup_key"]), (&json!("resolve"), &opened["dedup_key"]));
 }
 
+/// A letter about several: these have ended.
+fn digest(kind: LetterKind, ended: [bool; 2]) -> Letter {
+    let about = ended.map(|ended| {
+        let at = ended.then(|| "2026-11-22T10:40:00Z".parse().unwrap());
+        crate::model::Incident { closed_at: at, ..incident("2026-11-22-firebase-1", Cause::Them) }
+    });
+    Letter { good_news: true, ..letter(kind, about.to_vec()) }
+}
+
+#[test]
+fn what_is_over_in_part_stays_open_there() {
+    let action = |letter: &Letter| channel().event(letter)["event_action"].clone();
+    assert_eq!(action(&digest(LetterKind::Updated, [true, false])), "trigger");
+    assert_eq!(action(&digest(LetterKind::Updated, [true, true])), "resolve");
+    // A letter of an earlier version says no more than that.
+    assert_eq!(action(&Letter { good_news: true, ..letter(LetterKind::Updated, vec![]) }), "resolve");
+}
+
 #[test]
 fn a_long_summary_is_cut_and_a_sample_pages_nobody_hard() {
     let mut sample = letter(LetterKind::Note, vec![]);

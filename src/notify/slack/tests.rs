@@ -62,6 +62,25 @@ fn the_text_is_complete_and_no_mark_up_gets_in() {
 }
 
 #[test]
+fn what_is_over_in_part_is_marked_as_what_it_is() {
+    use crate::{
+        model::{Cause, Incident, LetterKind, Timestamp},
+        notify::letters_tests,
+    };
+    let one = |closed_at: Option<Timestamp>| Incident { closed_at, ..letters_tests::incident("i", Cause::Them) };
+    let mark = |about: Vec<Incident>| {
+        let letter = Letter { good_news: true, ..letters_tests::letter(LetterKind::Updated, about) };
+        webhook::mark(&letter)
+    };
+    let over = Some(Timestamp::default());
+    assert_eq!(mark(vec![one(over), one(None)]), ":rotating_light:");
+    assert_eq!(mark(vec![one(over), one(over)]), ":white_check_mark:");
+    assert_eq!(mark(vec![]), ":white_check_mark:", "a letter of an earlier version");
+    let sample = crate::notify::sample("ops", Timestamp::default(), false);
+    assert_eq!(webhook::mark(&sample), ":white_check_mark:", "a test is no alarm");
+}
+
+#[test]
 fn a_block_is_never_longer_than_slack_allows() {
     let long = "ü".repeat(10_000);
     let payload: Value = serde_json::from_str(&webhook::payload(&letter(&long, &[&long]))).unwrap();
