@@ -70,7 +70,9 @@ pub(super) fn is_gone(subject: &Subject, judged: &BTreeSet<&Subject>) -> bool {
 /// Whether a message about several is still needed that goes by the name of this one: then it stays one of them, since two
 /// messages of one name cannot be told apart.
 pub(super) fn is_named_after(incidents: &Incidents, closed: &Incident, now: Timestamp) -> bool {
-    let led = |one: &&Incident| one.digest.as_ref().is_some_and(|digest| digest.leader == closed.id);
+    let led = |one: &&Incident| {
+        one.digest.as_ref().is_some_and(|digest| digest.told().any(|(_, leader)| *leader == closed.id))
+    };
     let is_unsaid = |one: &Incident| !one.is_over() || one.owed.is_some() || one.closed_at == Some(now);
     incidents.current().chain(incidents.over()).filter(led).any(is_unsaid)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Admission, Cause, Severity, Subject, Timestamp, Verdict};
+use super::{Admission, Cause, Digest, Severity, Subject, Timestamp, Verdict};
 
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -177,15 +177,6 @@ pub struct Turning {
     pub rounds: u32,
 }
 
-/// Several incidents that were told in one message.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Digest {
-    /// The incident that names it.
-    pub leader: Arc<str>,
-    /// Channels in which it was told so; in others it was told by itself.
-    pub channels: Vec<Arc<str>>,
-}
-
 /// A word that is still to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owed {
@@ -232,10 +223,7 @@ impl Incident {
     /// The thread in which a channel was told of it.
     #[must_use]
     pub fn thread(&self, channel: &Arc<str>) -> &Arc<str> {
-        match &self.digest {
-            Some(digest) if digest.channels.contains(channel) => &digest.leader,
-            _ => &self.id,
-        }
+        self.digest.as_ref().and_then(|digest| digest.leader_in(channel)).unwrap_or(&self.id)
     }
 
     /// What is noted of one that goes on as another one.

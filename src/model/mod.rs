@@ -1,6 +1,7 @@
 //! The words: parties, phases, failures, observations, verdicts. Owns the glossary as types; knows no IO, no async and no YAML.
 
 mod arrival;
+mod digest;
 mod failure;
 mod feed;
 mod handover;
@@ -22,12 +23,13 @@ mod varied;
 mod verdict;
 
 pub use arrival::{Arrival, Came};
+pub use digest::Digest;
 pub use failure::{Failure, Kind};
 pub use feed::{Admission, AdmissionKind, FeedState, FeedWord};
 pub use handover::{Handover, ToldAlone};
 pub use heard::Heard;
 pub use id::{first_try, observation_id, round_of};
-pub use incident::{Digest, Incident, IncidentState, Moment, Owed, Transition, Turning};
+pub use incident::{Incident, IncidentState, Moment, Owed, Transition, Turning};
 pub use letter::{Delivered, Doubt, Letter, LetterKind, Repeat};
 pub use observation::{Connection, Observation, TcpFacts, TlsFacts};
 pub use outcome::Outcome;

@@ -225,7 +225,8 @@ impl Desk<'_> {
             self.amend(id, |incident| incident.muted = false);
             return;
         }
-        let together = incident.digest.as_ref().map(|digest| digest.channels.clone()).unwrap_or_default();
+        let together = incident.digest.iter().flat_map(|digest| digest.told().map(|(channel, _)| channel.clone()));
+        let together: Vec<Arc<str>> = together.collect();
         let alone: Vec<Arc<str>> = incident.told.iter().filter(|one| !together.contains(one)).cloned().collect();
         for channel in alone {
             let (thread, incident) = (id.clone(), id.clone());
@@ -273,3 +274,7 @@ fn incident_routes(routes: &[Hears], known: &BTreeMap<Arc<str>, Incident>, id: &
     let new = routes.iter().filter(|route| route.of(incident) && !incident.told.contains(&route.channel));
     new.map(|route| route.channel.clone()).collect()
 }
+
+#[cfg(test)]
+#[path = "plan/plan_tests.rs"]
+mod tests;

@@ -33,7 +33,9 @@ impl Desk<'_> {
         let is_owed = |one: &&Incident| one.owed.is_some_and(|owed| owed.word == Transition::Opened);
         let mut owed: Vec<&Incident> = self.known.values().filter(is_owed).collect();
         owed.sort_by_key(|incident| (incident.onset, incident.id.clone()));
-        let Some(first) = owed.first() else { return };
+        if owed.is_empty() {
+            return;
+        }
         let crowd: Vec<&Incident> = self.known.values().filter(|incident| self.is_of_the_crowd(incident)).collect();
         let is_crowd = crowd.len() >= self.audience.habits.digest_from;
         let since = owed.iter().filter_map(|incident| incident.owed).map(|owed| owed.since).min().unwrap_or(self.now);
@@ -41,7 +43,6 @@ impl Desk<'_> {
         if is_crowd && others_come && since + GATHER > self.now {
             return;
         }
-        let leader = self.recent_leader().unwrap_or_else(|| first.id.clone());
         let mut heard: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
         for incident in &owed {
             for route in self.audience.routes.iter().filter(|route| route.of(incident)) {
@@ -54,14 +55,16 @@ impl Desk<'_> {
         let all: Vec<Arc<str>> = owed.iter().map(|incident| incident.id.clone()).collect();
         let kin = kin(&owed);
         for (channel, ids) in heard {
-            let joins = self.is_told_of(&leader, &channel);
-            if is_crowd && (joins || ids.len() > 1) {
-                self.open(&channel, &ids, Some((&leader, joins)));
+            // It is named after one that the channel hears of: what it is told of that one later goes by the same name.
+            let before = self.recent_leader(&channel);
+            if is_crowd && (before.is_some() || ids.len() > 1) {
+                let leader = before.as_ref().or(ids.first()).map(|leader| (leader, before.is_some()));
+                self.open(&channel, &ids, leader);
                 continue;
             }
             for kin in &kin {
                 let ids: Vec<Arc<str>> = kin.iter().filter(|id| ids.contains(id)).cloned().collect();
-                let first = kin.first().filter(|_| ids.len() > 1);
+                let first = ids.first().filter(|_| ids.len() > 1);
                 self.open(&channel, &ids, first.map(|first| (first, false)));
             }
         }
@@ -83,8 +86,8 @@ impl Desk<'_> {
                     incident.told.push(channel.clone());
                 }
                 if let Some((leader, _)) = digest {
-                    let digest = Digest { leader: leader.clone(), channels: Vec::new() };
-                    incident.digest.get_or_insert(digest).channels.push(channel.clone());
+                    let digest = incident.digest.get_or_insert_with(|| Digest::named_after(leader.clone()));
+                    digest.tell(channel, leader);
                 }
             });
             let (thread, joins) = digest.unwrap_or((id, false));
@@ -107,24 +110,20 @@ impl Desk<'_> {
         fresh && incident.severity > Severity::Degraded && (self.audience.muted)(incident).is_none()
     }
 
-    /// The digest that was told a moment ago.
-    fn recent_leader(&self) -> Option<Arc<str>> {
+    /// What names the digest that a channel was told a moment ago.
+    fn recent_leader(&self, channel: &Arc<str>) -> Option<Arc<str>> {
         let told = |incident: &&Incident| {
             !incident.is_over() && incident.opened_at.is_some_and(|opened| opened + AT_ONCE * 2 > self.now)
         };
         let digests = self.known.values().filter(told).filter_map(|incident| incident.digest.as_ref());
-        digests.map(|digest| digest.leader.clone()).next()
-    }
-
-    fn is_told_of(&self, leader: &Arc<str>, channel: &Arc<str>) -> bool {
-        self.members(leader, channel).next().is_some()
+        digests.filter_map(|digest| digest.leader_in(channel).cloned()).next()
     }
 
     /// The incidents that a channel was told of in a digest.
     pub(super) fn members(&self, leader: &Arc<str>, channel: &Arc<str>) -> impl Iterator<Item = &Incident> {
-        self.known.values().filter(move |incident| {
-            incident.digest.as_ref().is_some_and(|one| one.leader == *leader && one.channels.contains(channel))
-        })
+        self.known
+            .values()
+            .filter(move |incident| incident.digest.as_ref().is_some_and(|one| one.leader_in(channel) == Some(leader)))
     }
 
     /// Ends that need not wait for the others that were told with them.
@@ -133,18 +132,17 @@ impl Desk<'_> {
         let owed: Vec<Incident> = self.known.values().filter(is_owed).cloned().collect();
         for incident in &owed {
             let Some(digest) = &incident.digest else { continue };
-            let mut members =
-                self.known.values().filter(|one| one.digest.as_ref().is_some_and(|d| d.leader == digest.leader));
-            let same = |one: &&Incident| one.digest.as_ref().is_some_and(|other| other.leader == digest.leader);
+            let same = |one: &&Incident| one.digest.as_ref().is_some_and(|other| other.is_told_with(digest));
+            let mut members = self.known.values().filter(same);
             let since = owed.iter().filter(same).filter_map(|one| one.owed).map(|owed| owed.since).min();
             let all_over = members.all(Incident::is_over);
             if !all_over && since.is_some_and(|since| since + END_TOGETHER > self.now) {
                 continue;
             }
-            for channel in &digest.channels {
+            for (channel, leader) in digest.told() {
                 self.words.push(Word {
                     channel: channel.clone(),
-                    thread: digest.leader.clone(),
+                    thread: leader.clone(),
                     incident: incident.id.clone(),
                     saying: Saying::Ending,
                 });

@@ -52,9 +52,15 @@ impl Desk<'_> {
         let about: Vec<&Incident> = ids.iter().filter_map(|id| self.known.get(id)).collect();
         let first = *about.first()?;
         let mut members: Vec<&Incident> = self.members(thread, channel).collect();
+        // What is told under one name ends with the last of it, whoever this is about.
+        let ends = saying == Saying::Ending && first.is_over() && members.iter().all(|member| member.is_over());
         // One that led a digest and has left it speaks in the same thread: for itself, not for those that it was told with.
         if !members.iter().any(|member| member.id == first.id) {
-            members.clear();
+            match saying {
+                // Its end is not that of those who still fail under its name.
+                Saying::Ending if !ends => members.push(first),
+                _ => members.clear(),
+            }
         }
         // What goes on first: where only one is shown that is the one.
         members.sort_by_key(|incident| (incident.is_over(), incident.onset, &incident.id));
@@ -71,7 +77,6 @@ impl Desk<'_> {
             Saying::Reminding => words::reminding(world, first, self.now),
             Saying::Looking => words::looking(world, first),
         };
-        let ends = saying == Saying::Ending && members.iter().all(|member| member.is_over());
         let kind = match saying {
             Saying::Opening => LetterKind::Opened,
             Saying::Reminding => LetterKind::Reminder,
