@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 
 use super::{
     Figures, IncidentReport, PartyReport, ProductReport, Report,
+    cell::Cell,
     percentile::Durations,
     span::{Span, seconds, together},
     stretch::{Stretch, stretches},
@@ -62,18 +63,8 @@ type BookOf = (Option<Arc<str>>, Book);
 /// When something was wrong, and whose fault it was.
 type Fault = (Span, Cause);
 
-/// A probe seen from one place: when last, and how far apart its rounds are.
-struct Cell {
-    last: Timestamp,
-    apart: f64,
-}
-
 /// Between the parts of what a cell is called.
 const APART: char = '\u{1f}';
-/// A round stands for no more than this many of its usual intervals: what lies between was not watched.
-const REACH: f64 = 2.0;
-/// What a round stands for while nobody knows how far apart they are.
-const UNKNOWN: f64 = 0.0;
 
 impl<'a> Account<'a> {
     /// An account under terms, with every incident that touches the period.
@@ -202,16 +193,10 @@ impl<'a> Account<'a> {
         let warm = seen.connection == Connection::Warm;
         let key = format!("{}{APART}{}{APART}{}{APART}{warm}", seen.probe, seen.region, seen.node);
         let Some(cell) = self.cells.get_mut(&*key) else {
-            let cell = Cell { last: seen.scheduled_at, apart: UNKNOWN };
-            self.cells.insert(key.into(), cell);
-            return UNKNOWN;
+            self.cells.insert(key.into(), Cell::since(seen.scheduled_at));
+            return 0.0;
         };
-        let since = seconds(cell.last, seen.scheduled_at);
-        cell.last = seen.scheduled_at.max(cell.last);
-        if since > 0.0 && (cell.apart <= 0.0 || since < cell.apart) {
-            cell.apart = since;
-        }
-        since.min(cell.apart * REACH)
+        cell.stands_for(seen.scheduled_at)
     }
 
     /// Whose fault a failure in a region was at an instant, by the incidents.

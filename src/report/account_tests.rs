@@ -224,3 +224,32 @@ fn what_was_not_watched_does_not_count() {
     assert!(close(whole(&report).watched, 50.0), "{:?}", whole(&report));
     assert!(close(whole(&report).not_judged, 10.0));
 }
+
+/// What was watched of looks from one region at these seconds, all good.
+fn watched(seconds: &[i64]) -> f64 {
+    let who = |party: &str| Who { name: party.into(), kind: PartyKind::Provider, status_page: true };
+    let terms = Terms { from: at(0), to: at(100_000), who: &who, planned: &|_, _| false, wanted: &|_| true };
+    let mut account = Account::new(terms, &[]);
+    seconds.iter().for_each(|second| account.take(&seen("eu", *second, Outcome::Up)));
+    whole(&account.close(at(100_000), None)).watched
+}
+
+#[test]
+fn one_look_that_came_soon_after_another_takes_nothing_from_the_rest() {
+    // Every five minutes, but for an agent that was started anew two seconds after a look.
+    let mut seconds: Vec<i64> = (0..40).map(|round| round * 300).collect();
+    seconds.push(10 * 300 + 2);
+    seconds.sort_unstable();
+    assert!(close(watched(&seconds), 39.0 * 300.0), "{}", watched(&seconds));
+}
+
+#[test]
+fn rounds_that_have_become_longer_stand_for_all_of_it() {
+    // Every ten seconds, then every minute: the first of those may stand for less, until it is known.
+    let seconds: Vec<i64> = (0..60).map(|round| round * 10).chain((10..70).map(|round| round * 60)).collect();
+    let (whole, found) = (69.0 * 60.0, watched(&seconds));
+    assert!(found <= whole && found > whole - 8.0 * 60.0, "{found} of {whole}");
+    // What nobody watched for an hour is no part of it all the same.
+    let seconds: Vec<i64> = (0..60).chain(420..480).map(|round| round * 10).collect();
+    assert!(close(watched(&seconds), 118.0 * 10.0 + 20.0), "{}", watched(&seconds));
+}

@@ -2,6 +2,7 @@
 //! takes observations one after the other, in bounded memory. Must not know stores, pages or configuration files.
 
 mod account;
+mod cell;
 mod percentile;
 mod span;
 mod stretch;
