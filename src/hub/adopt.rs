@@ -16,7 +16,7 @@ use crate::{
 
 /// How often to look.
 const LOOK: Duration = Duration::from_secs(1);
-/// An incident that began longer ago is not looked for.
+/// An incident that ended longer ago is not looked for: it may be forgotten, and nothing comes of it any more.
 const REACH: chrono::Days = chrono::Days::new(3);
 
 /// Follows until `stop` turns true.
@@ -48,7 +48,8 @@ async fn look(store: &Store, adopt: &mpsc::Sender<Vec<Incident>>) -> Result<(), 
     }
     let kept: Vec<Arc<str>> = store.incidents(now - REACH).await?.into_iter().map(|incident| incident.id).collect();
     for HandedOver { id, region, handover, .. } in waiting {
-        if handover.incidents.iter().all(|incident| kept.contains(&incident.id) || incident.onset < now - REACH) {
+        let is_past = |incident: &Incident| incident.closed_at.is_some_and(|closed| closed < now - REACH);
+        if handover.incidents.iter().all(|incident| kept.contains(&incident.id) || is_past(incident)) {
             store.handover_taken(id, now).await?;
             tracing::info!(incidents = handover.incidents.len(), "region {region} no longer judges by itself");
             continue;
@@ -59,4 +60,40 @@ async fn look(store: &Store, adopt: &mpsc::Sender<Vec<Incident>>) -> Result<(), 
         let _ = adopt.send(handover.incidents).await;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Handover, Timestamp};
+
+    fn incident(id: &str, onset: Timestamp, closed_at: Option<Timestamp>) -> Incident {
+        let subject = serde_json::json!({"party": "firebase"});
+        serde_json::from_value(serde_json::json!({
+            "id": id, "subject": subject, "state": if closed_at.is_some() { "closed" } else { "open" }, "cause": "them",
+            "severity": "critical", "onset": onset, "opened_at": onset, "closed_at": closed_at, "bad_rounds": 3,
+            "good_rounds": 0, "round": 7, "verdict": {
+                "subject": subject, "at": onset, "cause": "them", "regions": [], "regions_seen": 1, "confidence": 0.9,
+                "round": 7,
+            },
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_began_long_ago_and_goes_on_is_taken_over_and_what_ended_long_ago_is_not() {
+        let now = chrono::Utc::now();
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        let days = |days: u64| now - chrono::Days::new(days);
+        for incidents in [vec![incident("over", days(9), Some(days(4)))], vec![incident("open", days(9), None)]] {
+            let handover = Handover { incidents, ..Handover::default() };
+            store.hand_over("eu", &handover, now).await.unwrap();
+        }
+        let (adopt, mut adopted) = mpsc::channel(4);
+        look(&store, &adopt).await.unwrap();
+        let ids = adopted.try_recv().map(|all| all.iter().map(|one| one.id.to_string()).collect::<Vec<_>>());
+        assert_eq!(ids, Ok(vec!["open".to_owned()]));
+        let taken: Vec<bool> = store.handovers(days(1)).await.unwrap().iter().map(|one| one.taken).collect();
+        assert_eq!(taken, [true, false]);
+    }
 }
