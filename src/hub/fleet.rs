@@ -36,10 +36,10 @@ const SETTLE: Duration = Duration::from_secs(45);
 const SYNC_AT_LEAST: Duration = Duration::from_secs(1);
 /// What a store gets to answer.
 const STORE: Duration = Duration::from_secs(5);
-/// Nodes of one region that are told apart.
-const NODES: usize = 2000;
 /// Agents that were not heard for so long are forgotten.
 const FORGOTTEN: chrono::TimeDelta = chrono::TimeDelta::days(1);
+/// How often they are looked for.
+const FORGET_EVERY: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 /// A clock that is less off than this is nobody's concern.
 const CLOCK_OFF: f64 = 5.0;
 /// While a region comes back that had judged by itself nothing is opened for so long, unless it has handed over what it had.
@@ -116,8 +116,10 @@ impl Fleet {
             self.known().untold.extend(mine.iter().map(key));
             return Err(error);
         }
-        if !began {
+        let is_due = |known: &Known| known.pruned_at.is_none_or(|at| at + FORGET_EVERY <= now || at > now);
+        if is_due(&self.known()) {
             self.store.forget_agents(now - FORGOTTEN).await?;
+            self.known().forget(now - FORGOTTEN, now);
         }
         let theirs = self.store.agents(now - FORGOTTEN).await?;
         let handed_over = self.store.handovers(now - HOLD * 3).await?;
@@ -154,13 +156,12 @@ impl Fleet {
         self.known().failing.clone()
     }
 
-    /// Hears an agent. Of a region with more nodes than any has, only those that are known.
+    /// Hears an agent. Of a region with more nodes than any has, only those that are known; what was not heard for an hour gives
+    /// way, and not what merely died: whoever makes up names would be given as many as they like.
     pub fn hear(&self, heard: Heard) {
         let mut known = self.known();
         let place = key(&heard);
-        if !known.agents.contains_key(&place)
-            && known.agents.keys().filter(|(region, _)| *region == heard.region).count() >= NODES
-        {
+        if !known.agents.contains_key(&place) && !known.makes_room(&heard, heard.at - FORGET_EVERY) {
             return;
         }
         known.learn(heard);

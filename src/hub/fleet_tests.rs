@@ -1,6 +1,9 @@
 //! Who lives: while hubs are well, after one was started anew, and after they could not tell each other.
 
-use super::{super::releases, *};
+use super::{
+    super::{living::NODES, releases},
+    *,
+};
 
 const LIFE: Duration = Duration::from_secs(10);
 
@@ -75,14 +78,46 @@ fn what_some_run_otherwise_is_said_of_them() {
     assert!(releases(&all[..2]).is_empty());
 }
 
-#[tokio::test]
-async fn nothing_is_opened_until_what_a_region_told_is_taken_over() {
+/// A fleet over a store of its own.
+async fn fleet() -> (Fleet, Store) {
     let net = crate::net::Net::system(vec![]).unwrap();
     let text = "parties: { us: { kind: us } }\nprobes: [ { name: api, party: us, check: { tcp: { address: \"127.0.0.1:1\" } } } ]";
     let read = crate::config::read_text(text, "probes.yaml".as_ref(), &|_| None, &net, &Default::default());
     let plan = watch::channel(read.unwrap_or_else(|mistakes| panic!("{mistakes}")).plan).1;
     let store = Store::open("sqlite::memory:").await.unwrap();
-    let fleet = Fleet::new(store.clone(), plan, Metrics::new("0.1.0"));
+    (Fleet::new(store.clone(), plan, Metrics::new("0.1.0")), store)
+}
+
+#[tokio::test]
+async fn nodes_that_are_gone_make_room_for_new_ones() {
+    let (fleet, store) = fleet().await;
+    (0..NODES).for_each(|node| fleet.hear(heard("eu", &format!("old-{node}"), 0)));
+    fleet.hear(heard("eu", "one-too-many", 0));
+    assert!(fleet.agents(at(0)).len() == NODES);
+    // A day later they are dead, and nobody asks for them any more: neither here nor in the store.
+    let later = 86_400 + 4_000;
+    fleet.sync(at(later), true).await.unwrap();
+    fleet.hear(heard("eu", "new", later));
+    fleet.sync(at(later + 1), true).await.unwrap();
+    let known: Vec<String> = fleet.agents(at(later)).iter().map(|one| one.heard.node.to_string()).collect();
+    assert_eq!(known, ["new"]);
+    assert_eq!(store.agents(at(0) - FORGOTTEN).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn nodes_that_died_take_no_room_from_those_that_live() {
+    let (fleet, _) = fleet().await;
+    (0..NODES).for_each(|node| fleet.hear(heard("eu", &format!("old-{node}"), 0)));
+    fleet.hear(heard("eu", "too-soon", 600));
+    fleet.hear(heard("eu", "new", 4_000));
+    let lives: Vec<String> =
+        fleet.agents(at(4_000)).iter().filter(|one| one.lives).map(|one| one.heard.node.to_string()).collect();
+    assert_eq!(lives, ["new"]);
+}
+
+#[tokio::test]
+async fn nothing_is_opened_until_what_a_region_told_is_taken_over() {
+    let (fleet, store) = fleet().await;
     assert!(!fleet.holds(at(0)));
     fleet.note_return(Heard { solo_at: Some(at(0)), ..heard("eu", "n1", 0) }).await.unwrap();
     assert!(fleet.holds(at(1)));

@@ -9,6 +9,9 @@ use std::{
 
 use crate::model::{Heard, Timestamp};
 
+/// Nodes of one region that are told apart.
+pub(super) const NODES: usize = 2000;
+
 /// A region and a node in it.
 pub(super) type Place = (Arc<str>, Arc<str>);
 
@@ -22,6 +25,8 @@ pub(super) struct Known {
     pub(super) unsettled: Option<Unsettled>,
     /// Why the others cannot be told.
     pub(super) failing: Option<String>,
+    /// When those that were not heard for long were last forgotten.
+    pub(super) pruned_at: Option<Timestamp>,
     /// When regions handed over what they had.
     pub(super) handed_over: BTreeMap<Arc<str>, Timestamp>,
 }
@@ -45,6 +50,26 @@ impl Known {
                 self.agents.insert(key(&heard), heard);
             }
         }
+    }
+
+    /// Forgets whoever was last heard before an instant.
+    pub(super) fn forget(&mut self, before: Timestamp, now: Timestamp) {
+        self.agents.retain(|_, heard| heard.at >= before);
+        self.pruned_at = Some(now);
+    }
+
+    /// Whether a node that is new may be learned: where its region has as many as are told apart, in the place of the one that
+    /// was not heard for longest, if that was before an instant.
+    pub(super) fn makes_room(&mut self, new: &Heard, before: Timestamp) -> bool {
+        let here = || self.agents.iter().filter(|(_, heard)| heard.region == new.region);
+        if here().count() < NODES {
+            return true;
+        }
+        let dead = here().filter(|(_, heard)| heard.at < before);
+        let Some(place) = dead.min_by_key(|(_, heard)| heard.at).map(|(place, _)| place.clone()) else { return false };
+        self.untold.remove(&place);
+        self.agents.remove(&place);
+        true
     }
 
     pub(super) fn lives(&self, heard: &Heard, life: Duration, now: Timestamp) -> bool {
