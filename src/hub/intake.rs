@@ -16,7 +16,7 @@ use crate::{
     config::{Agent, Plan},
     metrics::Metrics,
     model::{Handover, Heard, Observation, Subject, Timestamp},
-    store::Store,
+    store::{Store, StoreError},
     uplink::{Refusal, Taken},
 };
 
@@ -26,6 +26,9 @@ const AT_ONCE: usize = 4;
 const WAITING: usize = 64;
 /// No region hands over more incidents.
 const HANDED_OVER: usize = 200;
+
+/// A place in the queue of what is stored and waits to be judged.
+type Room = mpsc::OwnedPermit<Vec<Observation>>;
 
 /// Why a batch is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -171,18 +174,14 @@ impl Intake {
             }
         };
         let count = seen.len() as u64;
-        let new = match self.store.append_new(seen).await {
+        taken.taken = match self.keep(seen, room).await {
             Ok(new) => new,
-            Err(error) => {
+            Err(why) => {
                 self.metrics.store_append_failed();
-                return Err(busy(&error.to_string(), 5));
+                return Err(busy(&why, 5));
             }
         };
-        taken.taken = new.len() as u64;
         taken.duplicate += count - taken.taken;
-        if let Some(room) = room.filter(|_| !new.is_empty()) {
-            room.send(new);
-        }
         if let Some(first) =
             taken.refused.first().filter(|_| self.seldom.says(&format!("of {}", agent.name), Instant::now()))
         {
@@ -191,6 +190,23 @@ impl Intake {
         }
         self.metrics.hub_handed(&agent.name, taken.taken, taken.duplicate, taken.refused_total);
         Ok(self.answer(agent, contact, taken, now))
+    }
+
+    /// Stores observations and hands on those that are new; says how many are. By a task of its own: when the agent hangs up
+    /// meanwhile, what is in the store must be judged all the same, since it is a duplicate when it comes again.
+    async fn keep(&self, seen: Vec<Observation>, room: Option<Room>) -> Result<u64, String> {
+        let store = self.store.clone();
+        let kept = tokio::spawn(async move {
+            let new = store.append_new(seen).await?;
+            let count = new.len() as u64;
+            if let Some(room) = room.filter(|_| count > 0) {
+                room.send(new);
+            }
+            Ok(count)
+        });
+        let kept: Result<u64, StoreError> =
+            kept.await.map_err(|error| format!("storing a batch ended badly: {error}"))?;
+        kept.map_err(|error| error.to_string())
     }
 
     /// Takes the incidents of a region that judged by itself, for whoever judges.
@@ -267,3 +283,7 @@ fn clock_offset(contact: &Contact, now: Timestamp) -> Option<f64> {
         _ => Some(least),
     }
 }
+
+#[cfg(test)]
+#[path = "intake_tests.rs"]
+mod tests;
