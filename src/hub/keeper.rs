@@ -45,6 +45,8 @@ struct Backlog {
     /// Since when.
     failing_since: Option<Instant>,
     lost: u64,
+    /// Of these, since the store last took everything.
+    given_up: u64,
 }
 
 /// What is known of incidents and not written yet: the newest state of each.
@@ -86,10 +88,9 @@ impl Keeper {
         let over = backlog.facts.len().saturating_sub(ROOM);
         if over > 0 {
             backlog.facts.drain(..over);
-            if backlog.lost == 0 {
+            if backlog.give_up(over as u64) {
                 tracing::error!("the store takes too little: the oldest observations that wait for it are given up");
             }
-            backlog.lost += over as u64;
             self.metrics.store_dropped(over as u64);
         }
         drop(backlog);
@@ -177,10 +178,11 @@ impl Keeper {
         let changes = self.write_changes().await;
         let failing = facts.err().or(changes.err());
         let mut backlog = self.backlog();
+        let given_up = if failing.is_none() { backlog.all_taken() } else { 0 };
         match (&failing, &backlog.failing) {
             (Some(error), None) => tracing::error!("{error}: going on in memory"),
             (Some(error), Some(before)) if error != before => tracing::error!("{error}: going on in memory"),
-            (None, Some(_)) => tracing::info!(given_up = backlog.lost, "the store takes everything again"),
+            (None, Some(_)) => tracing::info!(given_up, "the store takes everything again"),
             _ => {}
         }
         let well = failing.is_none();
@@ -246,6 +248,19 @@ impl Keeper {
 }
 
 impl Backlog {
+    /// Counts observations that are given up. Says whether that is news.
+    const fn give_up(&mut self, count: u64) -> bool {
+        let is_news = self.given_up == 0;
+        self.lost += count;
+        self.given_up += count;
+        is_news
+    }
+
+    /// The store takes everything: what is given up later is news again. Says how many were.
+    const fn all_taken(&mut self) -> u64 {
+        std::mem::replace(&mut self.given_up, 0)
+    }
+
     /// Puts back what could not be written, under what has come since.
     fn put_back(&mut self, mut old: Changes) {
         let new = std::mem::take(&mut self.changes);
@@ -256,5 +271,20 @@ impl Backlog {
         old.dropped.extend(new.dropped);
         old.letters.extend(new.letters);
         self.changes = old;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_is_said_once_for_each_time_that_the_store_fails() {
+        let mut backlog = Backlog::default();
+        assert_eq!([backlog.give_up(3), backlog.give_up(2)], [true, false]);
+        assert_eq!((backlog.all_taken(), backlog.lost), (5, 5));
+        assert_eq!(backlog.all_taken(), 0);
+        assert_eq!([backlog.give_up(1), backlog.give_up(1)], [true, false]);
+        assert_eq!((backlog.all_taken(), backlog.lost), (2, 7));
     }
 }
