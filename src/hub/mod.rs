@@ -25,6 +25,7 @@ mod releases;
 mod rounds;
 mod said;
 mod seldom;
+mod unjudged;
 mod view;
 mod world;
 
@@ -264,7 +265,7 @@ async fn next(arrived: &mut Option<mpsc::Receiver<Vec<Observation>>>) -> Option<
 fn absorb(seen: &[Observation], rounds: &mut Rounds, metrics: &Metrics) {
     let now = chrono::Utc::now();
     for seen in seen {
-        rounds.absorb(seen, now);
+        rounds.absorb(seen, metrics, now);
     }
     rounds.note_batch(seen);
     metrics.hub_absorbed(seen.len() as u64);

@@ -5,7 +5,14 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use tokio::sync::watch;
 
-use super::{Alone, Course, Fleet, View, course::Turn, feeds::Pages, keeper::Keeper, recall::Way};
+use super::{
+    Alone, Course, Fleet, View,
+    course::Turn,
+    feeds::Pages,
+    keeper::Keeper,
+    recall::Way,
+    unjudged::{self, Unjudged, Why},
+};
 use crate::{
     config::Plan,
     incident::{Change, Incidents, News},
@@ -25,13 +32,16 @@ pub(super) struct Rounds {
     fresh: Vec<Timestamp>,
     /// Controls that are down by themselves: a line in the log when that changes.
     silent_controls: BTreeSet<(Subject, Arc<str>)>,
+    /// What the judge does not take.
+    unjudged: Unjudged,
 }
 
 impl Rounds {
     /// Nothing seen yet, and nothing known of incidents.
     pub(super) fn new(plan: &Arc<Plan>, pages: Pages, fleet: Option<Fleet>, alone: Option<Alone>) -> Self {
         let course = course(plan, alone.as_ref());
-        Self { course, pages, fleet, alone, fresh: Vec::new(), silent_controls: BTreeSet::new() }
+        let (fresh, silent_controls, unjudged) = (Vec::new(), BTreeSet::new(), Unjudged::default());
+        Self { course, pages, fleet, alone, fresh, silent_controls, unjudged }
     }
 
     /// Begins anew.
@@ -50,6 +60,7 @@ impl Rounds {
     /// Keeps up without a judgement of its own: another hub leads.
     pub(super) fn watch(&mut self, now: Timestamp) {
         self.fresh.clear();
+        self.unjudged.news(now).iter().for_each(unjudged::News::say);
         self.course.watch(now);
     }
 
@@ -58,8 +69,11 @@ impl Rounds {
         self.course.adopt(plan);
     }
 
-    pub(super) fn absorb(&mut self, seen: &Observation, now: Timestamp) {
-        self.course.absorb(&Sighting::from(seen), now);
+    pub(super) fn absorb(&mut self, seen: &Observation, metrics: &Metrics, now: Timestamp) {
+        if let Some(why) = Why::of(self.course.absorb(&Sighting::from(seen), now)) {
+            metrics.hub_not_judged(why.word());
+            self.unjudged.note(why, seen, now);
+        }
     }
 
     /// Absorbs what was known before this process was there.
@@ -105,6 +119,7 @@ impl Rounds {
         let Turn { verdicts, changes, touched, dropped, planned } = self.course.turn(now);
         self.say(&changes, &planned.amended, metrics);
         self.say_controls(now);
+        self.unjudged.news(now).iter().for_each(unjudged::News::say);
         metrics.verdicts(&verdicts);
         metrics.status_feed_lags(&touched);
         self.pages.attend(self.course.plan(), self.course.incidents());

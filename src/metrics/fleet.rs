@@ -45,6 +45,8 @@ pub(super) struct ConfigReload {
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) observations: u64,
+    /// Not judged, by reason.
+    pub(super) unjudged: BTreeMap<&'static str, u64>,
     pub(super) queue: u64,
     pub(super) rounds: Histogram,
     pub(super) last_round: Option<Timestamp>,
@@ -55,7 +57,8 @@ pub(super) struct Hub {
 impl Default for Hub {
     fn default() -> Self {
         let (rounds, verdict_delay) = (Histogram::new(Scale::Latency), Histogram::new(Scale::Latency));
-        Self { observations: 0, queue: 0, rounds, last_round: None, leading: None, verdict_delay }
+        let unjudged = BTreeMap::new();
+        Self { observations: 0, unjudged, queue: 0, rounds, last_round: None, leading: None, verdict_delay }
     }
 }
 
@@ -148,6 +151,11 @@ impl Metrics {
     /// Counts observations that the hub has taken.
     pub fn hub_absorbed(&self, observations: u64) {
         lock(&self.fleet).hub.get_or_insert_default().observations += observations;
+    }
+
+    /// Counts an observation that the hub has and does not judge; `reason` is one of a closed list of words.
+    pub fn hub_not_judged(&self, reason: &'static str) {
+        *lock(&self.fleet).hub.get_or_insert_default().unjudged.entry(reason).or_default() += 1;
     }
 
     /// How many observations were taken and wait to be written.

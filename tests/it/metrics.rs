@@ -96,6 +96,7 @@ fn exercised() -> Arc<Metrics> {
     metrics.notification(&"support".into(), "sent");
     metrics.outbox(1, Some(Duration::from_secs(3)));
     metrics.hub_absorbed(3);
+    metrics.hub_not_judged("stale");
     metrics.hub_queue(2);
     metrics.hub_round(at(1_795_000_000), Duration::from_micros(700));
     metrics.hub_leading(true);

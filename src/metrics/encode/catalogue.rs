@@ -206,6 +206,11 @@ fn judgement(page: &mut Page<'_, '_>, fleet: &Fleet) -> Result<(), Error> {
     )?;
     let Some(hub) = &fleet.hub else { return Ok(()) };
     page.counters("hub_observations", "Observations taken by the hub", alone(Some(whole(hub.observations))))?;
+    page.counters(
+        "hub_unjudged_observations",
+        "Observations that the hub has and does not judge, by reason",
+        hub.unjudged.iter().map(|(reason, count)| (Labels(vec![("reason", *reason)]), whole(*count))),
+    )?;
     page.gauges(
         "hub_queue_observations",
         "Observations taken by the hub that wait to be written",
