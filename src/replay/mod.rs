@@ -113,6 +113,14 @@ impl Replay {
         (self.lines.drain(..), absorbed)
     }
 
+    /// Nothing more comes before an instant: what is said until just before it.
+    pub fn until(&mut self, at: Timestamp) -> std::vec::Drain<'_, Line> {
+        let now = self.clock.max(at);
+        self.judge_before(now);
+        self.clock = now;
+        self.lines.drain(..)
+    }
+
     /// The trace is over: what is said at last.
     pub fn finish(&mut self) -> std::vec::Drain<'_, Line> {
         if let Some(due) = self.due.take() {

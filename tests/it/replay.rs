@@ -193,6 +193,38 @@ fn exit_codes_say_what_came_of_it() {
     assert_eq!(code(&trace(), &["--to", "2026-11-22T11:00:00Z"]), Some(0));
 }
 
+/// The database is down, then nobody looks at anything until half an hour later.
+fn trace_with_a_gap() -> String {
+    let mut text = String::new();
+    for second in (0..4100).chain(6000..6600).step_by(30) {
+        for region in ["eu-west", "us-east", "ap-south"] {
+            for probe in ["control", "rtdb", "auth"] {
+                let down = probe == "rtdb" && second >= 3630;
+                writeln!(text, "{}", line(probe, region, second, down)).unwrap();
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn what_silence_says_before_the_end_of_a_part_belongs_to_it() {
+    let directory = world(&trace_with_a_gap());
+    let planned = "maintenance: [ { party: firebase, cron: \"0 11 * * *\", duration: 10m } ]\n";
+    std::fs::write(directory.path().join("c.yaml"), format!("{CONFIG}{planned}")).unwrap();
+    let to = "2026-11-22T11:30:00Z";
+    let all = lines(&replay(directory.path(), &["t.jsonl", "-o", "jsonl"]));
+    let until = |one: &&Value| one["at"].as_str().unwrap().parse::<DateTime<Utc>>().unwrap() < at(5400);
+    let expected: Vec<&Value> = all.iter().filter(until).collect();
+    assert!(expected.iter().any(|one| one["page"] == true), "it outlasts its window while nobody looks: {all:?}");
+    let part = replay(directory.path(), &["t.jsonl", "-o", "jsonl", "--to", to]);
+    assert_eq!(lines(&part).iter().collect::<Vec<_>>(), expected);
+    assert_eq!(part.status.code(), Some(1));
+    // Under either policy.
+    let both = lines(&replay(directory.path(), &["t.jsonl", "-o", "jsonl", "--to", to, "--policy", "c.yaml"]));
+    assert_eq!((both.len(), &both[0]["policy"]), (1, &json!("both")));
+}
+
 #[test]
 fn whoever_reads_only_the_beginning_still_learns_whether_somebody_would_have_been_paged() {
     use std::process::Stdio;

@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// Show only what happened from here on; what came before is judged all the same
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
-    /// Show only what happened before this, and stop there
+    /// Show only what happened before this
     #[arg(long, value_name = "TIME")]
     to: Option<Moment>,
 }
@@ -79,6 +79,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         compared: plans.there.is_some().then(Compared::default),
         pages: 0,
         looks: 0,
+        is_past: false,
         progress: Progress::new(size, common.quiet == 0),
     };
     let read = replay::read(source, &mut stage);
@@ -202,6 +203,8 @@ struct Stage<'a> {
     pages: u64,
     /// Observations of the part that is shown.
     looks: u64,
+    /// Whether the trace has come to the end of that part.
+    is_past: bool,
     progress: Progress,
 }
 
@@ -241,6 +244,17 @@ impl Stage<'_> {
         }
     }
 
+    /// The trace goes on after the part that is shown: what silence says until then is part of it.
+    fn pass(&mut self, to: Timestamp) {
+        if std::mem::replace(&mut self.is_past, true) {
+            return;
+        }
+        let lines: Vec<Line> = self.here.until(to).collect();
+        lines.iter().for_each(|line| self.show(line));
+        let lines: Vec<Line> = self.there.iter_mut().flat_map(|there| there.until(to).collect::<Vec<_>>()).collect();
+        lines.iter().for_each(|line| self.show_there(line));
+    }
+
     fn end(&mut self) {
         let last: Vec<Line> = self.here.finish().collect();
         last.iter().for_each(|line| self.show(line));
@@ -256,7 +270,11 @@ impl Taker for Stage<'_> {
         }
         // A reader that went away still wants to know whether somebody would have been paged; nothing else is left to learn.
         let done = self.failed.as_ref().is_some_and(|error| !is_gone(error) || self.pages > 0);
-        if done || self.to.is_some_and(|to| known_at >= to) {
+        if done {
+            return Some(Absorbed::Taken);
+        }
+        if let Some(to) = self.to.filter(|to| known_at >= *to) {
+            self.pass(to);
             return Some(Absorbed::Taken);
         }
         self.looks += u64::from(self.shows(known_at));
