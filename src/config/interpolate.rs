@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    elsewhere::Outside,
     fault::Fault,
     tree::{Content, FILE, Id, Node, Scalar, Tree},
 };
@@ -22,7 +23,7 @@ const MAX_SECRET: u64 = 64 * 1024;
 
 /// Where values come from.
 pub(super) struct Sources<'a> {
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) outside: Outside<'a>,
     /// The folder of the configuration: relative paths in it start there.
     pub(super) folder: &'a Path,
     pub(super) text: &'a str,
@@ -51,7 +52,11 @@ pub(super) fn fill(tree: &mut Tree, sources: &Sources<'_>) -> (Vec<Fault>, HashS
             continue;
         }
         let contents = match &tree.node(path).content {
-            Content::Scalar(scalar) => read_secret(sources.folder, scalar),
+            Content::Scalar(scalar) if scalar.text.is_empty() => Err("`file` takes the path of a file".to_owned()),
+            Content::Scalar(scalar) => {
+                let made_up = |message| sources.outside.unread.map(str::to_owned).ok_or(message);
+                read_secret(sources.folder, scalar).or_else(made_up)
+            }
             _ => Err("`file` takes the path of a file".to_owned()),
         };
         let text = contents.unwrap_or_else(|message| {
@@ -118,9 +123,6 @@ fn only_file(tree: &Tree, id: Id) -> Option<Id> {
 fn read_secret(folder: &Path, scalar: &Scalar) -> Result<String, String> {
     // What a variable brought into the path may be no path at all, but a secret.
     let shown = scalar.written.as_ref().unwrap_or(&scalar.text);
-    if scalar.text.is_empty() {
-        return Err("`file` takes the path of a file".to_owned());
-    }
     let cannot = |error: std::io::Error| format!("cannot read the file `{shown}`: {}", reason(&error));
     let path = folder.join(&*scalar.text);
     // A pipe or a device would keep us waiting.
@@ -239,7 +241,7 @@ impl Sources<'_> {
             return Err((message, "write `${NAME}` or `${NAME:-default}`; `$$` stands for a single `$`".to_owned()));
         }
         // As in a shell, `:-` also replaces a variable that is set to nothing.
-        match ((self.env)(name), default) {
+        match ((self.outside.env)(name), default) {
             (Some(value), None) => Ok(value),
             (Some(value), Some(_)) if !value.is_empty() => Ok(value),
             (_, Some(default)) => Ok(default.to_owned()),
@@ -271,7 +273,10 @@ mod tests {
         let (tree, faults) = parse(yaml);
         assert_eq!(faults, []);
         let mut tree = tree.unwrap();
-        let (faults, _) = fill(&mut tree, &Sources { env: &env, folder: Path::new("/nowhere"), text: yaml });
+        let (faults, _) = fill(
+            &mut tree,
+            &Sources { outside: Outside { env: &env, unread: None }, folder: Path::new("/nowhere"), text: yaml },
+        );
         (tree, faults)
     }
 
@@ -309,7 +314,10 @@ mod tests {
             _ => Some("outside".to_owned()).filter(|_| name == "SET"),
         };
         let mut tree = parse(yaml).0.unwrap();
-        let (faults, _) = fill(&mut tree, &Sources { env: &env, folder: Path::new("/nowhere"), text: yaml });
+        let (faults, _) = fill(
+            &mut tree,
+            &Sources { outside: Outside { env: &env, unread: None }, folder: Path::new("/nowhere"), text: yaml },
+        );
         assert_eq!(faults, []);
         let k = |path: &[&str]| match &tree.node(tree.descend(tree.root, path.iter().copied())).content {
             Content::Scalar(scalar) => scalar.text.to_string(),
@@ -342,7 +350,10 @@ mod tests {
         std::fs::write(folder.path().join("token"), "s3cret\n\n").unwrap();
         let yaml = "token: { file: token }\nca_file: ca.pem\n";
         let mut tree = parse(yaml).0.unwrap();
-        let (faults, _) = fill(&mut tree, &Sources { env: &|_| None, folder: folder.path(), text: yaml });
+        let (faults, _) = fill(
+            &mut tree,
+            &Sources { outside: Outside { env: &|_| None, unread: None }, folder: folder.path(), text: yaml },
+        );
         assert_eq!(faults, []);
         assert_eq!(text(&tree, "token"), "s3cret");
         assert_eq!(Path::new(&text(&tree, "ca_file")), folder.path().join("ca.pem"));

@@ -7,6 +7,7 @@ mod build;
 mod confirm;
 mod credentials;
 mod decode;
+mod elsewhere;
 mod excerpt;
 mod fault;
 mod feeds;
@@ -35,12 +36,14 @@ mod wrong;
 
 use std::{io::Read as _, path::Path, sync::Arc};
 
+pub use elsewhere::{read_of_elsewhere, read_policy_of_elsewhere};
 pub use hubs::Agent;
 pub use mistake::{Mistake, Mistakes, Place, Severity};
 pub use plan::{Alerts, Confirm, Keep, Maintenance, Party, Plan, Probe, Session};
 
 use self::{
-    build::Workshop, credentials::without_credentials, decode::Shapes, fault::Fault, interpolate::Sources, sight::Sight,
+    build::Workshop, credentials::without_credentials, decode::Shapes, elsewhere::Outside, fault::Fault,
+    interpolate::Sources, sight::Sight,
 };
 use crate::net::Net;
 
@@ -71,9 +74,18 @@ pub fn read(
     net: &Arc<Net>,
     vantage: &VantageOverrides,
 ) -> Result<Loaded, Mistakes> {
+    read_with(path, Outside { env, unread: None }, net, vantage)
+}
+
+fn read_with(
+    path: &Path,
+    outside: Outside<'_>,
+    net: &Arc<Net>,
+    vantage: &VantageOverrides,
+) -> Result<Loaded, Mistakes> {
     let name: Arc<str> = path.to_string_lossy().into();
     match text_of(path) {
-        Ok(text) => read_text(&text, path, env, net, vantage),
+        Ok(text) => read_text_with(&text, path, outside, net, vantage),
         Err(message) => Err(Mistakes::of_file(name, message)),
     }
 }
@@ -89,6 +101,16 @@ pub fn read_text(
     net: &Arc<Net>,
     vantage: &VantageOverrides,
 ) -> Result<Loaded, Mistakes> {
+    read_text_with(text, path, Outside { env, unread: None }, net, vantage)
+}
+
+fn read_text_with(
+    text: &str,
+    path: &Path,
+    outside: Outside<'_>,
+    net: &Arc<Net>,
+    vantage: &VantageOverrides,
+) -> Result<Loaded, Mistakes> {
     let name: Arc<str> = path.to_string_lossy().into();
     let schema = schema();
     let (tree, mut faults) = parse::parse(text);
@@ -96,7 +118,7 @@ pub fn read_text(
         return Err(mistakes(name, faults, &Sight::blind(text, &schema)));
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let (more, bad) = interpolate::fill(&mut tree, &Sources { env, folder, text });
+    let (more, bad) = interpolate::fill(&mut tree, &Sources { outside, folder, text });
     faults.extend(more);
     let mut decoded = decode::decode::<file::File>(&tree, bad, &Shapes::of(&schema));
     faults.append(&mut decoded.faults);
@@ -104,6 +126,7 @@ pub fn read_text(
     if let Some(file) = &decoded.value {
         let whole = faults.is_empty();
         faults.extend(rules::check(&rules::Facts { tree: &tree, file, whole }));
+        let env = outside.env;
         let mut workshop = Workshop { tree: &tree, file, net, text, vantage, env, known: &faults, faults: Vec::new() };
         plan = Some(workshop.plan());
         let more = workshop.faults;
@@ -127,10 +150,14 @@ pub fn read_policy(
     env: &dyn Fn(&str) -> Option<String>,
     net: &Arc<Net>,
 ) -> Result<Loaded, Mistakes> {
+    read_policy_with(path, world, Outside { env, unread: None }, net)
+}
+
+fn read_policy_with(path: &Path, world: &Path, outside: Outside<'_>, net: &Arc<Net>) -> Result<Loaded, Mistakes> {
     let of_file = |path: &Path, message| Mistakes::of_file(path.to_string_lossy().into(), message);
     let policy = text_of(path).map_err(|message| of_file(path, message))?;
     let world = text_of(world).map_err(|message| of_file(world, message))?;
-    read_text(&graft::graft(&policy, &world), path, env, net, &VantageOverrides::default())
+    read_text_with(&graft::graft(&policy, &world), path, outside, net, &VantageOverrides::default())
 }
 
 /// The JSON Schema (2020-12) of `probes.yaml`.

@@ -226,6 +226,15 @@ fn what_silence_says_before_the_end_of_a_part_belongs_to_it() {
 }
 
 #[test]
+fn a_configuration_of_production_needs_none_of_its_secrets_here() {
+    let directory = world(&trace());
+    let hub = "hub: { urls: [ \"https://hub.example.com\" ], token: { file: /var/run/secrets/nowhere/token } }\n";
+    std::fs::write(directory.path().join("c.yaml"), format!("{CONFIG}{hub}")).unwrap();
+    let output = replay(directory.path(), &["t.jsonl", "--policy", "c.yaml"]);
+    assert_eq!((output.status.code(), said(&output).1), (Some(1), String::new()));
+}
+
+#[test]
 fn whoever_reads_only_the_beginning_still_learns_whether_somebody_would_have_been_paged() {
     use std::process::Stdio;
 

@@ -166,26 +166,11 @@ fn plans(common: &Common, args: &Args, source: Box<dyn Read + Send>) -> Result<(
         )?;
         return Ok((source, Plans { here: read.plan, there: None }));
     }
-    let here = leniently(&|env| config::read(&common.config, env, &net, &vantage)).map_err(shown)?;
-    let there = args
-        .policy
-        .as_ref()
-        .map(|policy| leniently(&|env| config::read_policy(policy, &common.config, env, &net)).map_err(shown));
-    Ok((source, Plans { here, there: there.transpose()? }))
-}
-
-/// What the variables of a configuration are filled with.
-type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
-
-/// A configuration of elsewhere names variables that only its own machine has; judging needs none of them.
-fn leniently(read: &dyn Fn(&Variables<'_>) -> Result<config::Loaded, Mistakes>) -> Result<Arc<Plan>, Mistakes> {
-    let set = |name: &str| std::env::var(name).ok();
-    read(&set)
-        .or_else(|mistakes| {
-            let made_up = |name: &str| set(name).or_else(|| Some("https://unset.invalid/".to_owned()));
-            read(&made_up).map_err(|_| mistakes)
-        })
-        .map(|loaded| loaded.plan)
+    let env = |name: &str| std::env::var(name).ok();
+    let here = config::read_of_elsewhere(&common.config, &env, &net).map_err(shown)?;
+    let policy = |policy: &PathBuf| config::read_policy_of_elsewhere(policy, &common.config, &env, &net);
+    let there = args.policy.as_ref().map(policy).transpose().map_err(shown)?;
+    Ok((source, Plans { here, there }))
 }
 
 /// The replays side by side, and what is shown of them.

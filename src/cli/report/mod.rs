@@ -17,7 +17,7 @@ use super::{
     paint::Paint,
 };
 use crate::{
-    config::{self, Plan, VantageOverrides},
+    config::{self, Plan},
     model::Timestamp,
     net::Net,
     protocol::Span,
@@ -124,8 +124,8 @@ fn plan(common: &Common) -> Result<Option<std::sync::Arc<Plan>>, Stopped> {
     }
     let net = Net::system(Vec::new()).map_err(Stopped::Unknown)?;
     let env = |name: &str| std::env::var(name).ok();
-    let read = config::read(&common.config, &env, &net, &VantageOverrides::default());
-    read.map(|loaded| Some(loaded.plan)).map_err(|mistakes| Stopped::Configuration(mistakes.to_string()))
+    let read = config::read_of_elsewhere(&common.config, &env, &net);
+    read.map(Some).map_err(|mistakes| Stopped::Configuration(mistakes.to_string()))
 }
 
 fn period(args: &Args, now: Timestamp) -> Result<(Timestamp, Timestamp), String> {
