@@ -153,7 +153,9 @@ fn write_incidents(page: &mut String, incidents: &[&IncidentReport], party: &Par
         "<h3>Incidents</h3>\n<table>\n<thead><tr><th>Began (UTC)</th><th class=\"left\">Product</th>\
          <th class=\"left\">Whose</th><th class=\"left\">Regions</th><th>Lasted</th><th>Admitted after</th></tr></thead>\n<tbody>\n",
     )?;
-    for one in incidents.iter().take(SHOWN) {
+    // The newest, as they are what people ask about.
+    let before = incidents.len().saturating_sub(SHOWN);
+    for one in incidents.iter().skip(before) {
         let regions: Vec<String> = one.regions.iter().map(|region| escaped(region)).collect();
         let planned = if one.planned { " <span class=\"none\">(planned)</span>" } else { "" };
         let still = if one.ended.is_none() { " <span class=\"none\">(not over)</span>" } else { "" };
@@ -175,8 +177,8 @@ fn write_incidents(page: &mut String, incidents: &[&IncidentReport], party: &Par
         )?;
     }
     page.write_str("</tbody>\n</table>\n")?;
-    if incidents.len() > SHOWN {
-        writeln!(page, "<p class=\"none\">… and {} more.</p>", incidents.len() - SHOWN)?;
+    if before > 0 {
+        writeln!(page, "<p class=\"none\">… and {before} before.</p>")?;
     }
     Ok(())
 }
@@ -266,6 +268,28 @@ mod tests {
         assert!(borne_out(&["eu".into()]).contains("from one region, eu:"));
         assert!(borne_out(&["eu".into(), "us".into()]).contains("Several regions"));
         assert_eq!(borne_out(&[]), "");
+    }
+
+    #[test]
+    fn of_too_many_incidents_the_newest_are_shown() {
+        let one = |day: i64| {
+            let onset = Timestamp::from_timestamp(1_700_000_000 + day * 86_400, 0).unwrap();
+            serde_json::json!({
+                "id": "1", "party": "mail", "product": null, "cause": "them", "onset": onset, "ended": onset, "lasted": 60.0,
+                "regions": [], "planned": false, "admission_lag": 0.3,
+            })
+        };
+        let incidents: Vec<IncidentReport> = (0..203).map(|day| serde_json::from_value(one(day)).unwrap()).collect();
+        let party: PartyReport = serde_json::from_value(serde_json::json!({
+            "party": "mail", "name": "Mail", "kind": "provider", "status_page": true, "products": [],
+            "whole": serde_json::to_value(Figures::default()).unwrap(),
+        }))
+        .unwrap();
+        let mut page = String::new();
+        write_incidents(&mut page, &incidents.iter().collect::<Vec<_>>(), &party).unwrap();
+        let shown = |day: usize| page.contains(&incidents[day].onset.format("%Y-%m-%d %H:%M:%S").to_string());
+        assert_eq!([0, 2, 3, 202].map(shown), [false, false, true, true]);
+        assert!(page.contains("… and 3 before"), "{page}");
     }
 
     #[test]
