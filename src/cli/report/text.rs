@@ -58,8 +58,7 @@ pub(super) fn text(report: &Report, paint: Paint) -> String {
 
 fn row(text: &mut String, name: &str, figures: &Figures, status_page: bool) {
     let admitted = match figures.admission_lag {
-        Some(lag) if lag < 0.0 => format!("-{}", span(-lag)),
-        Some(lag) => span(lag),
+        Some(seconds) => lag(seconds, "-", ""),
         None if figures.incidents > 0 && status_page => "never".to_owned(),
         None => "–".to_owned(),
     };
@@ -126,10 +125,16 @@ fn quoted(text: &str) -> String {
 }
 
 fn lag_in_words(seconds: f64) -> String {
-    if seconds < 0.0 {
-        format!("admitted {} before", span(-seconds))
-    } else {
-        format!("admitted after {}", span(seconds))
+    let after = if seconds <= -0.5 { "admitted " } else { "admitted after " };
+    format!("{after}{}", lag(seconds, "", " before"))
+}
+
+/// How long after the onset, or before it, with what says so around it. At once is not the same as nothing to admit.
+fn lag(seconds: f64, before: &str, ahead: &str) -> String {
+    match seconds {
+        _ if seconds.abs() < 0.5 => "0 s".to_owned(),
+        _ if seconds < 0.0 => format!("{before}{}{ahead}", span(-seconds)),
+        _ => span(seconds),
     }
 }
 
@@ -168,6 +173,16 @@ fn minute(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_admitted_at_once_is_not_what_was_never_to_be_admitted() {
+        assert_eq!(lag_in_words(0.2), "admitted after 0 s");
+        assert_eq!(lag_in_words(-61.0), "admitted 1m 01s before");
+        let mut text = String::new();
+        let figures = Figures { admission_lag: Some(0.0), incidents: 1, ..Figures::default() };
+        row(&mut text, "in", &figures, true);
+        assert!(text.ends_with("        0 s\n") && text.contains("          –"), "{text}");
+    }
 
     #[test]
     fn what_was_planned_is_marked() {

@@ -216,8 +216,13 @@ fn duration(seconds: Option<f64>) -> String {
     }
 }
 
+/// At once is not the same as nothing to admit.
 fn lag(seconds: f64) -> String {
-    if seconds < 0.0 { format!("{} before", span(-seconds)) } else { span(seconds) }
+    match seconds {
+        _ if seconds.abs() < 0.5 => "0 s".to_owned(),
+        _ if seconds < 0.0 => format!("{} before", span(-seconds)),
+        _ => span(seconds),
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
@@ -290,6 +295,7 @@ mod tests {
         let shown = |day: usize| page.contains(&incidents[day].onset.format("%Y-%m-%d %H:%M:%S").to_string());
         assert_eq!([0, 2, 3, 202].map(shown), [false, false, true, true]);
         assert!(page.contains("… and 3 before"), "{page}");
+        assert!(page.contains("<td>0 s</td></tr>"), "what was admitted at once was admitted: {page}");
     }
 
     #[test]
