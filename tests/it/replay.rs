@@ -208,6 +208,26 @@ fn trace_with_a_gap() -> String {
 }
 
 #[test]
+fn what_came_back_and_is_not_over_is_counted_as_such() {
+    // Down for ten minutes, over, and down again to the end.
+    let mut text = String::new();
+    for second in (0..4800).step_by(30) {
+        for region in ["eu-west", "us-east", "ap-south"] {
+            for probe in ["control", "rtdb", "auth"] {
+                let down = probe == "rtdb" && ((2400..3000).contains(&second) || second >= 4200);
+                writeln!(text, "{}", line(probe, region, second, down)).unwrap();
+            }
+        }
+    }
+    let directory = world(&text);
+    let (story, _) = said(&replay(directory.path(), &["t.jsonl"]));
+    assert!(story.contains("over  Over: Firebase") && story.contains("PAGE  Again (2nd time"), "{story}");
+    assert!(story.contains(": 1 incident (1 not over), 2 pages."), "{story}");
+    let later = replay(directory.path(), &["t.jsonl", "--from", "2026-11-22T11:00:00Z"]);
+    assert!(said(&later).0.contains(": 1 incident (1 not over), 1 page."), "{}", said(&later).0);
+}
+
+#[test]
 fn what_silence_says_before_the_end_of_a_part_belongs_to_it() {
     let directory = world(&trace_with_a_gap());
     let planned = "maintenance: [ { party: firebase, cron: \"0 11 * * *\", duration: 10m } ]\n";

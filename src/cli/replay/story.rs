@@ -42,6 +42,9 @@ impl Story {
                 self.line(line.at, mark, &format!("{said}{}", note.unwrap_or_default()))
             }
             Transition::Updated => {
+                // It came back, or opened before the part that is shown.
+                self.incidents.insert(id.clone());
+                self.open.insert(id.clone());
                 let mark = if line.page { "PAGE" } else { "" };
                 let unsaid = || {
                     let was = line.was.map(|was| format!(" (was: {was})")).unwrap_or_default();
