@@ -184,6 +184,8 @@ fn a_question_that_is_not_understood_is_refused_with_the_reason() {
     for (path, status, word) in [
         ("/api/v1/observations?prob=x", 400, "prob"),
         ("/api/v1/observations?since=yesterday", 400, "how long ago"),
+        ("/api/v1/verdicts?at=-8334601228800", 400, "before anything was seen"),
+        ("/api/v1/verdicts?at=-1", 400, "before anything was seen"),
         ("/api/v1/observations?limit=-1", 400, "limit"),
         ("/api/v1/observations?format=xml", 400, "xml"),
         ("/api/v1/incidents?state=bad", 400, "bad"),

@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::{Instant, Refused};
 use crate::{
-    attribution::Judge,
     config::Plan,
     hub,
     model::{Observation, Sighting, Subject, Timestamp, Verdict},
@@ -23,7 +22,7 @@ use crate::{
     web::Site,
 };
 
-/// What a judge needs to have seen of the time before.
+/// What a judge needs to have seen of the time before; it remembers no more than twenty minutes.
 const WARM_UP: TimeDelta = TimeDelta::minutes(30);
 /// Observations that are judged again, at most: the newest.
 const LARGEST: usize = 50_000;
@@ -81,8 +80,10 @@ async fn then(site: &Site, plan: &Arc<Plan>, at: Timestamp) -> Result<Vec<Told>,
     if at > chrono::Utc::now() {
         return Err(Refused(StatusCode::BAD_REQUEST, "that instant is still to come".to_owned()));
     }
-    let warm_up = at.checked_sub_signed(WARM_UP).unwrap_or(Timestamp::MIN_UTC);
-    let from = Some(Judge::reaches_back_to(at).min(warm_up));
+    if at < Timestamp::UNIX_EPOCH {
+        return Err(Refused(StatusCode::BAD_REQUEST, "that instant is before anything was seen".to_owned()));
+    }
+    let from = Some(at - WARM_UP);
     // What was due just then was seen then, and is part of it.
     let until = at.checked_add_signed(TimeDelta::milliseconds(1));
     let seen = site.store()?.observations(&Wanted { from, until, limit: LARGEST, ..Wanted::default() }).await?;
