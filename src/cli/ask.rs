@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// As of then: 2026-11-22T10:32:00Z, 10:32 (UTC, today), 15m ago
     #[arg(long, value_name = "TIME")]
     at: Option<Moment>,
-    /// Compare with what a customer's check found
+    /// Compare with what a customer's check found (not in this release)
     #[arg(long, value_name = "CODE", conflicts_with = "at")]
     report: Option<String>,
     /// How to say it

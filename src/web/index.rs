@@ -10,6 +10,8 @@ const LIST: &str = "usoryou: is it us, is it them, or is it you?
 /api/v1/status                 what runs here
 /api/v1/verdicts               whose fault, now; ?party= &at=
 /api/v1/incidents              what is open, what was
+/api/v1/silences               what nobody is to hear of for a while
+/api/v1/agents                 who reports here, and what runs there
 /api/v1/reports                availability of each provider; ?from= &to= &party= &format=json|html
 /api/v1/probes                 what is looked at
 /api/v1/observations           what was seen; ?probe= &region= &since= &limit= &format=json, or =jsonl: all

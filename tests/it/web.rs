@@ -179,6 +179,17 @@ fn observations_are_filtered_bounded_and_come_as_lines_too() {
 }
 
 #[test]
+fn the_list_names_every_path_of_the_api() {
+    let site = Site::start(Metrics::new("test"), plan(&[]));
+    let list = get(site.address, "/").unwrap().text();
+    let described: Value = serde_json::from_str(include_str!("../../src/web/openapi.json")).unwrap();
+    let paths = described["paths"].as_object().unwrap().iter();
+    for (path, _) in paths.filter(|(path, methods)| !path.contains('{') && methods.get("get").is_some()) {
+        assert!(list.contains(&format!("{path} ")), "{path} is not in the list:\n{list}");
+    }
+}
+
+#[test]
 fn a_question_that_is_not_understood_is_refused_with_the_reason() {
     let site = Site::start(Metrics::new("test"), plan(&[]));
     for (path, status, word) in [
