@@ -16,9 +16,9 @@ const MOST_PATIENCE: u32 = 5;
 
 /// Whether a suspicion is to be told: as many bad rounds' worth of evidence as are wanted, and not every cell has to be
 /// looked at again in the last of them. A verdict that does not weigh its evidence counts by its rounds. `verdict` is the
-/// newest one, bad, and already counted.
-pub(super) fn ready_to_open(incident: &Incident, verdict: &Verdict, policy: Policy) -> bool {
-    let weight = verdict.weight.map_or(f64::from(incident.bad_rounds), |weight| weight + 1.0 / 3.0);
+/// newest one, bad, and counted in `bad_rounds` already.
+pub(super) fn ready_to_open(bad_rounds: u32, verdict: &Verdict, policy: Policy) -> bool {
+    let weight = verdict.weight.map_or(f64::from(bad_rounds), |weight| weight + 1.0 / 3.0);
     weight >= f64::from(policy.open_after.max(1))
 }
 
@@ -29,8 +29,8 @@ pub(super) fn is_back(verdict: &Verdict, policy: Policy) -> bool {
     verdict.weight.is_none_or(|weight| weight + 1.0 / 3.0 >= wanted)
 }
 
-/// Whether an incident is over. `verdict` is the newest one, good, and already counted.
-pub(super) fn ready_to_close(incident: &Incident, _verdict: &Verdict, policy: Policy) -> bool {
+/// Whether an incident is over; the newest round, a good one, is counted already.
+pub(super) fn ready_to_close(incident: &Incident, policy: Policy) -> bool {
     let patience = (1 + incident.flaps).min(MOST_PATIENCE);
     incident.good_rounds >= policy.close_after.saturating_mul(patience)
 }
@@ -39,8 +39,7 @@ pub(super) fn ready_to_close(incident: &Incident, _verdict: &Verdict, policy: Po
 /// slow, becomes a page by the rule by which any other does; a cause that was taken back before must hold for longer.
 pub(super) fn has_turned(incident: &Incident, turning: Turning, verdict: &Verdict, policy: Policy) -> bool {
     if incident.severity == Severity::Degraded {
-        let counted = Incident { bad_rounds: turning.rounds, ..incident.clone() };
-        return ready_to_open(&counted, verdict, policy);
+        return ready_to_open(turning.rounds, verdict, policy);
     }
     let turned = incident.history.iter().filter(|moment| moment.was.is_some()).count();
     turning.rounds >= HELD << turned.min(5)

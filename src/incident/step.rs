@@ -113,8 +113,8 @@ impl Step {
         let onset = verdict.onset.unwrap_or(now);
         let id = self.incidents.new_id(&verdict.subject, onset);
         let incident = Incident::suspected(id, verdict, onset);
-        let opens =
-            rules::ready_to_open(&incident, verdict, policy) && !rules::is_known_as_a_whole(&self.incidents, verdict);
+        let opens = rules::ready_to_open(incident.bad_rounds, verdict, policy)
+            && !rules::is_known_as_a_whole(&self.incidents, verdict);
         self.incidents.current.insert(verdict.subject.clone(), incident);
         if opens {
             self.open(&verdict.subject, now);
@@ -138,7 +138,9 @@ impl Step {
             incident.bad_rounds = if as_bad { incident.bad_rounds + 1 } else { 1 };
         }
         // Evidence may become enough within a round.
-        if rules::ready_to_open(incident, verdict, policy) && !rules::is_known_as_a_whole(&self.incidents, verdict) {
+        if rules::ready_to_open(incident.bad_rounds, verdict, policy)
+            && !rules::is_known_as_a_whole(&self.incidents, verdict)
+        {
             self.open(&verdict.subject, now);
         } else if new_round {
             self.touch(&verdict.subject);
@@ -229,7 +231,7 @@ impl Step {
         // What comes back last says when it was over, and that is not before it began.
         let back = verdict.onset.filter(|back| *back > incident.began(&incident.verdict));
         incident.recovered_at = incident.recovered_at.max(back).or(Some(now));
-        if rules::ready_to_close(incident, verdict, policy) {
+        if rules::ready_to_close(incident, policy) {
             incident.state = IncidentState::Closed;
             incident.closed_at = Some(now);
             self.note(&verdict.subject, Transition::Closed, now, None);
