@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::ChannelFile;
 use crate::model::{Cause, Incident, Severity};
 
 /// Who hears of what: all filters that are given must match.
@@ -66,17 +65,5 @@ pub struct Habits {
 impl Default for Habits {
     fn default() -> Self {
         Self { remind_every: None, digest_from: 4 }
-    }
-}
-
-impl ChannelFile {
-    /// Whether the channel can change what it has said: only then is it told of what merely looks different.
-    #[must_use]
-    pub fn edits(&self) -> bool {
-        match self {
-            Self::slack(file) => file.bot_token.as_ref().is_some_and(|token| !token.reveal().is_empty()),
-            Self::alertmanager(_) => true,
-            _ => false,
-        }
     }
 }

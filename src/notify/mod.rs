@@ -78,6 +78,12 @@ macro_rules! channels {
                 match self { $(Self::$key(_) => stringify!($key)),+ }
             }
 
+            /// Whether the channel can change what it has said: only then is it told of what merely looks different.
+            #[must_use]
+            pub fn edits(&self) -> bool {
+                match self { $(Self::$key(file) => file.edits()),+ }
+            }
+
             /// Prepares the channel.
             ///
             /// # Errors

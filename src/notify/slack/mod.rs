@@ -40,6 +40,11 @@ fn written<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
 }
 
 impl File {
+    /// A bot edits its messages; a webhook cannot.
+    pub(super) fn edits(&self) -> bool {
+        self.bot_token.as_ref().is_some_and(|token| !token.reveal().is_empty())
+    }
+
     pub(super) fn review(&self) -> Result<Option<String>, Vec<Problem>> {
         let mut wrong = Vec::new();
         let problem = |path: &str, message: &str, help: &str| Problem::at(path, message).help(help);
