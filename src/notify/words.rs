@@ -11,7 +11,7 @@ pub use later::{joined, looking, reminding, silenced, turning};
 use super::admission;
 use crate::{
     attribution::World,
-    model::{Cause, Incident, Kind, Reason, Severity, Subject, Timestamp, Verdict},
+    model::{Cause, Incident, Kind, Reason, Severity, Subject, Timestamp, Verdict, days_hours_minutes_seconds},
 };
 
 /// The text of a letter.
@@ -335,9 +335,7 @@ fn clock(at: Timestamp, read_at: Timestamp) -> String {
 
 /// `9 min 5 s`.
 pub(super) fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes, seconds % 60) {
+    match days_hours_minutes_seconds(span.as_secs()) {
         (0, 0, 0, s) => format!("{s} s"),
         (0, 0, m, 0) => format!("{m} min"),
         (0, 0, m, s) => format!("{m} min {s} s"),

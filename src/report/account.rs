@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use chrono::TimeDelta;
-
 use super::{
     Figures, IncidentReport, PartyReport, ProductReport, Report,
     cell::Cell,
@@ -48,6 +46,7 @@ pub struct Account<'a> {
     incidents: Vec<IncidentReport>,
     books: BTreeMap<Subject, Book>,
     cells: BTreeMap<Box<str>, Cell>,
+    regions: BTreeSet<Arc<str>>,
     observations: u64,
 }
 
@@ -107,7 +106,8 @@ impl<'a> Account<'a> {
             }
         }
         rows.sort_by_key(|row| row.onset);
-        Self { terms, faults, incidents: rows, books: BTreeMap::new(), cells: BTreeMap::new(), observations: 0 }
+        let (books, cells, regions) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { terms, faults, incidents: rows, books, cells, regions, observations: 0 }
     }
 
     /// Takes the next observation, in the order in which they were due.
@@ -153,9 +153,8 @@ impl<'a> Account<'a> {
     /// The report.
     #[must_use]
     pub fn close(self, made_at: Timestamp, data_from: Option<Timestamp>) -> Report {
-        let Self { terms, incidents, books, observations, cells, .. } = self;
-        let regions: BTreeSet<&str> = cells.keys().filter_map(|cell| cell.split(APART).nth(1)).collect();
-        let regions = regions.into_iter().map(Into::into).collect();
+        let Self { terms, incidents, books, observations, regions, .. } = self;
+        let regions = regions.into_iter().collect();
         let mut parties: BTreeMap<Arc<str>, Vec<BookOf>> = BTreeMap::new();
         for (subject, book) in books {
             parties.entry(subject.party).or_default().push((subject.product, book));
@@ -193,6 +192,7 @@ impl<'a> Account<'a> {
         let warm = seen.connection == Connection::Warm;
         let key = format!("{}{APART}{}{APART}{}{APART}{warm}", seen.probe, seen.region, seen.node);
         let Some(cell) = self.cells.get_mut(&*key) else {
+            self.regions.insert(seen.region.into());
             self.cells.insert(key.into(), Cell::since(seen.scheduled_at));
             return 0.0;
         };
@@ -259,9 +259,6 @@ impl Book {
         figures
     }
 }
-
-/// How far back incidents must be known, so that those that began before the period are among them.
-pub const INCIDENTS_BEFORE: TimeDelta = TimeDelta::days(31);
 
 #[cfg(test)]
 #[path = "account_tests.rs"]

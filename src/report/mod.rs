@@ -6,12 +6,14 @@ mod cell;
 mod percentile;
 mod span;
 mod stretch;
+mod written;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use account::{Account, INCIDENTS_BEFORE, Terms, Who};
+pub use account::{Account, Terms, Who};
+pub use written::{grouped, minute, percent};
 
 use crate::model::{Cause, PartyKind, Timestamp};
 

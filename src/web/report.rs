@@ -9,7 +9,7 @@ use crate::{
     config::Plan,
     model::{PartyKind, Timestamp},
     replay::Parser,
-    report::{Account, INCIDENTS_BEFORE, Report, Terms, Who},
+    report::{Account, Report, Terms, Who},
     store::{Store, StoreError},
 };
 
@@ -34,7 +34,7 @@ type Minutes = BTreeMap<Arc<str>, (i64, bool)>;
 /// # Errors
 /// When the store cannot be read.
 pub async fn report(store: &Store, plan: Option<&Plan>, period: &Period) -> Result<Report, StoreError> {
-    let incidents = store.incidents(period.from.checked_sub_signed(INCIDENTS_BEFORE).unwrap_or(period.from)).await?;
+    let incidents = store.incidents(period.from).await?;
     let data_from = store.oldest().await?;
     let who = |party: &str| match plan.and_then(|plan| plan.parties.get(party)) {
         Some(known) => Who { name: known.name.clone(), kind: known.kind, status_page: !known.feeds.is_empty() },

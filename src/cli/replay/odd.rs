@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use crate::replay::Tally;
+use crate::{replay::Tally, report};
 
 /// Whether no observation was of a probe that is judged, from a time that is believed.
 pub(super) fn nothing_judged(tally: &Tally) -> bool {
@@ -22,13 +22,5 @@ pub(super) fn say_odd(tally: &Tally) -> io::Result<()> {
 
 /// `1,234,567`.
 pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    report::grouped(count, ',')
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::{
     cli::paint::{Paint, Tint},
-    model::Timestamp,
-    report::{Figures, Report},
+    model::{Timestamp, days_hours_minutes_seconds},
+    report::{Figures, Report, minute, percent},
 };
 
 /// A table for a terminal.
@@ -138,14 +138,6 @@ fn lag(seconds: f64, before: &str, ahead: &str) -> String {
     }
 }
 
-/// Never rounded up to all.
-fn percent(share: Option<f64>) -> String {
-    share.map_or("–".to_owned(), |share| {
-        let shown = if share < 1.0 { (share * 1e5).floor().min(99_999.0) / 1e3 } else { 100.0 };
-        format!("{shown:.3} %")
-    })
-}
-
 fn duration(seconds: Option<f64>) -> String {
     match seconds {
         None => "–".to_owned(),
@@ -157,17 +149,13 @@ fn duration(seconds: Option<f64>) -> String {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
 fn span(seconds: f64) -> String {
     let seconds = seconds.round().max(0.0) as u64;
-    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+    match days_hours_minutes_seconds(seconds) {
         (0, 0, 0, 0) => "–".to_owned(),
         (0, 0, 0, s) => format!("{s} s"),
         (0, 0, m, s) => format!("{m}m {s:02}s"),
         (0, h, m, _) => format!("{h}h {m:02}m"),
         (d, h, ..) => format!("{d}d {h:02}h"),
     }
-}
-
-fn minute(at: Timestamp) -> String {
-    at.format("%Y-%m-%d %H:%M").to_string()
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    model::{PartyKind, Timestamp},
-    report::{Figures, IncidentReport, PartyReport, Report},
+    model::{PartyKind, Timestamp, days_hours_minutes_seconds},
+    report::{Figures, IncidentReport, PartyReport, Report, grouped, minute, percent},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -33,7 +33,7 @@ fn write_page(page: &mut String, report: &Report) -> fmt::Result {
          <body>\n<h1>Availability of our providers</h1>\n<p class=\"period\">{} to {} UTC · {} observations</p>\n",
         minute(report.from),
         minute(report.to),
-        grouped(report.observations),
+        grouped(report.observations, '\u{202f}'),
     )?;
     match report.data_from {
         None => page.write_str("<p class=\"note\">Nothing is stored: there is nothing to report on.</p>\n")?,
@@ -199,14 +199,6 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-/// Enough digits to tell three nines from four; never rounded up to all.
-fn percent(share: Option<f64>) -> String {
-    share.map_or("–".to_owned(), |share| {
-        let shown = if share < 1.0 { (share * 1e5).floor().min(99_999.0) / 1e3 } else { 100.0 };
-        format!("{shown:.3} %")
-    })
-}
-
 fn duration(seconds: Option<f64>) -> String {
     match seconds {
         None => "–".to_owned(),
@@ -228,8 +220,7 @@ fn lag(seconds: f64) -> String {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
 fn span(seconds: f64) -> String {
     let seconds = seconds.round().max(0.0) as u64;
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes, seconds % 60) {
+    match days_hours_minutes_seconds(seconds) {
         (0, 0, 0, 0) => "–".to_owned(),
         (0, 0, 0, s) => format!("{s} s"),
         (0, 0, m, 0) => format!("{m} min"),
@@ -239,10 +230,6 @@ fn span(seconds: f64) -> String {
     }
 }
 
-fn minute(at: Timestamp) -> String {
-    at.format("%Y-%m-%d %H:%M").to_string()
-}
-
 fn day(at: Timestamp) -> String {
     at.format("%Y-%m-%d").to_string()
 }
@@ -250,18 +237,6 @@ fn day(at: Timestamp) -> String {
 /// The last day that is part of a period.
 fn last_day(to: Timestamp) -> String {
     day(to.checked_sub_signed(chrono::TimeDelta::milliseconds(1)).unwrap_or(to))
-}
-
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 #[cfg(test)]
@@ -299,10 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_only_said_of_all() {
-        assert_eq!(percent(Some(0.999_999_9)), "99.999 %");
-        assert_eq!(percent(Some(1.0)), "100.000 %");
-        assert_eq!(percent(None), "–");
+    fn how_long_is_said_in_the_two_largest_parts() {
         assert_eq!((span(0.0), span(3723.0), lag(-61.0)), ("–".into(), "1 h 2 min".into(), "1 min 1 s before".into()));
     }
 }
