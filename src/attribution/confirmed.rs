@@ -126,7 +126,7 @@ const fn otherwise(varied: Varied, by_v6: Option<bool>, failed: Option<Phase>) -
 pub(super) struct Confirmations(BTreeMap<Subject, VecDeque<Confirmed>>);
 
 impl Confirmations {
-    /// Takes what the window has found to be a confirmation.
+    /// Takes what was found to be a confirmation.
     pub(super) fn absorb(&mut self, seen: &Sighting<'_>, absorbed: Absorbed) {
         let Some(confirmed) = Confirmed::of(seen).filter(|_| absorbed == Absorbed::Confirmation) else { return };
         let subject = Subject { party: seen.party.into(), product: seen.product.map(Into::into) };

@@ -27,7 +27,8 @@ impl Rate {
     }
 }
 
-/// How often something is bad that should not be: over the last day or so, and over the last hour.
+/// How often something is bad that should not be: over the last 2,000 looks or so (17 hours of one every 30 s), and over the
+/// last 150 (75 minutes). All figures here were tuned with `make simulate`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Noise {
     slow: Rate,

@@ -135,7 +135,7 @@ impl Part {
 
     /// Learns how often its cells fail normally.
     pub(super) fn learn(&mut self, bad: bool) {
-        // About two hours of a party's cells.
+        // About the last 250 looks of all its cells: what is normal around one of them wanders with the party.
         self.around += (f32::from(u8::from(bad)) - self.around) * 0.004;
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use reqwest::Url;
+use url::Host;
 
 use super::Stopped;
 use crate::net::Net;
@@ -23,6 +24,31 @@ pub(super) const WITHIN: Duration = Duration::from_mins(6);
 /// … and is not larger.
 const LARGEST: usize = 64 << 20;
 
+/// Whoever asks a hub. As with `curl`, `HTTPS_PROXY` and its like count, but not on the way to this very machine.
+///
+/// # Errors
+/// When no certificate is trusted here, or a proxy has no address.
+pub(super) fn client(hub: &Url, within: Duration) -> Result<reqwest::Client, String> {
+    let net = Net::system(Vec::new())?;
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(net.trust.client_config()?)
+        .user_agent(concat!("usoryou/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECTED_WITHIN)
+        .timeout(within);
+    let client = if is_here(hub) { client.no_proxy() } else { client };
+    client.build().map_err(|error| error.without_url().to_string())
+}
+
+fn is_here(hub: &Url) -> bool {
+    match hub.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 /// Asks for a path under `/api/v1/` and gives the answer as it came.
 ///
 /// # Errors
@@ -38,16 +64,7 @@ async fn ask(hub: &str, path: &str, question: &[(&str, String)], within: Duratio
     }
     let shown = without_credentials(&url);
     let cannot = |why: String| Stopped::Unknown(format!("cannot ask the hub at {shown}: {why}"));
-    let net = Net::system(Vec::new()).map_err(&cannot)?;
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(net.trust.client_config().map_err(&cannot)?)
-        .user_agent(concat!("usoryou/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECTED_WITHIN)
-        .timeout(within)
-        .no_proxy()
-        .build()
-        .map_err(|error| cannot(error.without_url().to_string()))?;
+    let client = client(&url, within).map_err(&cannot)?;
     let answer = client.get(url).send().await.map_err(|error| cannot(reason(error)))?;
     let status = answer.status();
     let mut body = Vec::new();

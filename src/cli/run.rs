@@ -17,8 +17,8 @@ pub(super) struct Args {
     /// Where the internal listener serves /metrics, /probe, /healthz and the API; `:PORT` is every address
     #[arg(long, value_name = "ADDR", env = "USORYOU_LISTEN", default_value = "127.0.0.1:9797")]
     listen: String,
-    /// Where facts, incidents and unsent notifications are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; not
-    /// used with `hub.urls` in the configuration [default: `hub.store` there, or sqlite:usoryou.db]
+    /// Where facts, incidents and unsent notifications are kept: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; with
+    /// `hub.urls` in the configuration only refresh tokens lie beside it [default: `hub.store` there, or sqlite:usoryou.db]
     #[arg(long, value_name = "URL", env = "USORYOU_STORE", hide_env_values = true)]
     store: Option<String>,
     /// Region of this vantage point; replaces `vantage.region` of the configuration

@@ -7,11 +7,9 @@ use std::{
 
 use clap::Subcommand;
 
-use super::{Common, Exit, Stopped};
+use super::{Common, Exit, Stopped, asking};
 use crate::{
     model::{Cause, Silence},
-    net::Net,
-    notify,
     protocol::Span,
 };
 
@@ -86,8 +84,7 @@ pub(super) fn run(_: &Common, args: &Args) -> Result<Exit, Stopped> {
 }
 
 async fn ask(args: &Args) -> Result<Exit, Stopped> {
-    let net = Net::system(Vec::new()).map_err(Stopped::Unknown)?;
-    let http = notify::http_client(&net.trust).map_err(Stopped::Unknown)?;
+    let http = asking::client(&args.hub, ANSWER_WITHIN).map_err(Stopped::Unknown)?;
     let hub = args.hub.as_str().trim_end_matches('/');
     let silences = format!("{hub}/api/v1/silences");
     let mut out = io::stdout();

@@ -30,8 +30,6 @@ pub(super) struct Workshop<'a> {
     pub(super) tree: &'a Tree,
     pub(super) file: &'a File,
     pub(super) net: &'a Arc<Net>,
-    /// The file as it was read.
-    pub(super) text: &'a str,
     pub(super) vantage: &'a VantageOverrides,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     /// What is known to be wrong already.

@@ -127,7 +127,7 @@ fn read_text_with(
         let whole = faults.is_empty();
         faults.extend(rules::check(&rules::Facts { tree: &tree, file, whole }));
         let env = outside.env;
-        let mut workshop = Workshop { tree: &tree, file, net, text, vantage, env, known: &faults, faults: Vec::new() };
+        let mut workshop = Workshop { tree: &tree, file, net, vantage, env, known: &faults, faults: Vec::new() };
         plan = Some(workshop.plan());
         let more = workshop.faults;
         faults.extend(more);

@@ -1,4 +1,4 @@
-//! The hub: takes observations, keeps them, judges every second, and sees to it that people are told. Owns the state
+//! The hub: takes observations, keeps them, judges twice a second, and sees to it that people are told. Owns the state
 //! between two judgements; must not know how anything was measured or shown.
 //!
 //! Tasks that never wait for each other: this one takes and judges in memory; the keeper writes to the store as soon as

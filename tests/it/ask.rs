@@ -1,6 +1,6 @@
 //! `usoryou ask` and `usoryou report` against a hub that runs, and against its store.
 
-use std::{net::TcpListener, path::Path, process::Output};
+use std::{io::Read as _, net::TcpListener, path::Path, process::Output};
 
 use serde_json::Value;
 
@@ -121,6 +121,34 @@ fn a_hub_that_is_not_there_is_no_answer() {
     let (code, text) = told(&ask(&format!("http://{}", silent.local_addr().unwrap())));
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("it does not answer in time") && began.elapsed().as_secs() < 10, "{text}");
+}
+
+/// As with curl: from behind a proxy a hub elsewhere can be asked, and the one on this machine is not asked for there.
+#[test]
+fn a_hub_elsewhere_is_asked_through_a_proxy_and_one_here_is_not() {
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let through = format!("http://{}", proxy.local_addr().unwrap());
+    let ask = |hub: &str| {
+        let asking = usoryou(Path::new("/"))
+            .args(["ask", "firebase", "--hub", hub])
+            .env("HTTP_PROXY", &through)
+            .output()
+            .unwrap();
+        told(&asking)
+    };
+    assert!(matches!(ask(&format!("http://{nobody}")), (Some(3), why) if why.contains("refused")));
+    proxy.set_nonblocking(true).unwrap();
+    assert!(proxy.accept().is_err(), "asked for what is here");
+    proxy.set_nonblocking(false).unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = proxy.accept().unwrap();
+        let mut line = [0; 40];
+        stream.read_exact(&mut line).unwrap();
+        String::from_utf8_lossy(&line).into_owned()
+    });
+    assert_eq!(ask("http://hub.test:9797").0, Some(3));
+    assert!(asked.join().unwrap().starts_with("GET http://hub.test:9797/api/v1/"));
 }
 
 #[test]
