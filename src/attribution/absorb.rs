@@ -16,7 +16,7 @@ use super::{
     part::{Channel, Part, Scope},
     spells::Spells,
 };
-use crate::model::{Connection, Kind, Outcome, PartyKind, Sighting, Timestamp};
+use crate::model::{Connection, Kind, MAY_LACK, Outcome, PartyKind, Sighting, Timestamp};
 
 /// Older observations say nothing about now.
 pub(super) const REACH: Duration = Duration::from_mins(20);
@@ -147,8 +147,8 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(index: Index, open_after: u32) -> Self {
-        // Two thirds of the last round are enough: not every cell of a round fails, even in a full fault.
-        let wanted = f32::from(u16::try_from(open_after).unwrap_or(u16::MAX)).max(1.0) - 1.0 / 3.0;
+        #[expect(clippy::cast_possible_truncation, reason = "a third")]
+        let wanted = f32::from(u16::try_from(open_after).unwrap_or(u16::MAX)).max(1.0) - MAY_LACK as f32;
         let parties = index.parties.len();
         let own = index.parties.iter().enumerate().filter(|(_, party)| party.kind != PartyKind::Control);
         let mut units: Vec<Unit> =

@@ -12,7 +12,7 @@ use super::{
     part::Channel,
     suspect::strongest,
 };
-use crate::model::{Cause, Failure, Reason};
+use crate::model::{Cause, Failure, Reason, is_enough};
 
 /// More independent faults of one party at once are more than anybody can take in.
 const MOST: usize = 4;
@@ -102,7 +102,7 @@ fn weigh(scene: &Scene<'_>, memory: &mut Memory, case: &mut Case, held: &mut Hel
         case.rounds = case.rounds.max(enough);
     }
     // What was only suspected binds nobody.
-    held.told = case.rounds + 1.0 / 3.0 >= enough;
+    held.told = is_enough(case.rounds.into(), scene.world.open_after);
 }
 
 /// What lacks no more than this, in rounds, has lasted for all but one of those that it takes to be told, with a look lost.

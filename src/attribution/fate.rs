@@ -10,7 +10,7 @@ use super::{
     absorb::Seen,
     bonds::{APART, Bond, Fates},
 };
-use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Timestamp, Verdict};
+use crate::model::{Cause, Kind, PartyKind, Phase, Subject, Timestamp, Verdict, is_enough};
 
 /// How long after a dependency has come back what stands on it may still be catching up.
 const CATCHING_UP: Duration = Duration::from_mins(1);
@@ -243,7 +243,7 @@ pub(super) fn delta(time: Duration) -> TimeDelta {
 
 /// Whether there is enough evidence for a verdict to be told.
 pub(super) fn is_told(world: &World, verdict: &Verdict) -> bool {
-    verdict.is_bad() && weight_of(verdict) + 1.0 / 3.0 >= f64::from(world.open_after)
+    verdict.is_bad() && is_enough(weight_of(verdict), world.open_after)
 }
 
 /// Rounds' worth of evidence; what does not weigh its evidence has enough.

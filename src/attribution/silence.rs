@@ -20,10 +20,11 @@ pub(crate) fn weight_of_silence(lasts: TimeDelta) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::is_enough;
 
     #[test]
     fn what_may_be_held_up_on_the_way_is_not_enough() {
-        let opens = |seconds| weight_of_silence(TimeDelta::seconds(seconds)) + 1.0 / 3.0 >= 3.0;
+        let opens = |seconds| is_enough(weight_of_silence(TimeDelta::seconds(seconds)), 3);
         assert_eq!([-5, 0, 90, 180, 206, 208, 3_600].map(opens), [false, false, false, false, false, true, true]);
     }
 }

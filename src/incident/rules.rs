@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Incidents, Policy};
-use crate::model::{Cause, Incident, IncidentState, Severity, Subject, Timestamp, Turning, Verdict};
+use crate::model::{Cause, Incident, IncidentState, Severity, Subject, Timestamp, Turning, Verdict, is_enough};
 
 /// What comes back within this time after its end is the same incident.
 pub(super) const SAME_WITHIN: Duration = Duration::from_mins(30);
@@ -14,19 +14,17 @@ const HELD: u32 = 2;
 /// An incident that flaps must hold still for longer before it is over, up to so many times.
 const MOST_PATIENCE: u32 = 5;
 
-/// Whether a suspicion is to be told: as many bad rounds' worth of evidence as are wanted, and not every cell has to be
-/// looked at again in the last of them. A verdict that does not weigh its evidence counts by its rounds. `verdict` is the
-/// newest one, bad, and counted in `bad_rounds` already.
+/// Whether a suspicion is to be told: as many bad rounds' worth of evidence as are wanted. A verdict that does not weigh its
+/// evidence counts by its rounds. `verdict` is the newest one, bad, and counted in `bad_rounds` already.
 pub(super) fn ready_to_open(bad_rounds: u32, verdict: &Verdict, policy: Policy) -> bool {
-    let weight = verdict.weight.map_or(f64::from(bad_rounds), |weight| weight + 1.0 / 3.0);
-    weight >= f64::from(policy.open_after.max(1))
+    let wanted = policy.open_after.max(1);
+    verdict.weight.map_or(bad_rounds >= wanted, |weight| is_enough(weight, wanted))
 }
 
 /// Whether what seemed to be over is back: a round's worth of evidence less than it takes to open, since one look that fails
 /// by chance is not the incident.
 pub(super) fn is_back(verdict: &Verdict, policy: Policy) -> bool {
-    let wanted = f64::from(policy.open_after.max(2) - 1);
-    verdict.weight.is_none_or(|weight| weight + 1.0 / 3.0 >= wanted)
+    verdict.weight.is_none_or(|weight| is_enough(weight, policy.open_after.max(2) - 1))
 }
 
 /// Whether an incident is over; the newest round, a good one, is counted already.

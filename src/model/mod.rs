@@ -44,7 +44,7 @@ pub use sighting::Sighting;
 pub use silence::Silence;
 pub use step::{Step, StepCame};
 pub use varied::Varied;
-pub use verdict::{Cause, Reason, Verdict};
+pub use verdict::{Cause, MAY_LACK, Reason, Verdict, is_enough};
 
 /// An instant on the wall clock, in UTC. Durations never come from subtracting two of these.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -124,6 +124,15 @@ pub struct Verdict {
     pub round: i64,
 }
 
+/// What evidence may lack of the last of so many rounds, in rounds' worth: not every cell is looked at again in it.
+pub const MAY_LACK: f64 = 1.0 / 3.0;
+
+/// Whether evidence that is worth so many rounds is as much as so many rounds of it.
+#[must_use]
+pub fn is_enough(worth: f64, rounds: u32) -> bool {
+    worth + MAY_LACK >= f64::from(rounds)
+}
+
 impl Verdict {
     /// Nothing worth saying of a subject, by nobody's evidence: what every other verdict begins with.
     #[must_use]
