@@ -66,6 +66,9 @@ pub(super) struct Region {
     pub(super) blind: Spells,
     /// When it may have been so.
     pub(super) doubtful: Spells,
+    /// When everything was slow from there, and when that was last found.
+    pub(super) slow: Spells,
+    pub(super) slow_at: i64,
 }
 
 impl Region {
@@ -77,6 +80,16 @@ impl Region {
     /// It may be that it cannot see, since then and now.
     pub(super) fn doubt(&mut self, since: i64, now: i64) {
         self.doubtful.add(since, now);
+    }
+
+    /// Everything is slow from there, since then and now.
+    pub(super) fn slow_down(&mut self, since: i64, now: i64) {
+        self.slow.add(since, now);
+    }
+
+    /// Whether how long something took that was due at an instant says anything.
+    pub(super) fn was_steady(&self, at: i64) -> bool {
+        !self.slow.contains(at)
     }
 
     /// Whether what was due at an instant counts.

@@ -23,13 +23,19 @@ pub(super) struct Scene<'a> {
     pub(super) seen: &'a Seen,
     pub(super) confirmations: &'a Confirmations,
     pub(super) party: usize,
-    /// By region, whether what it sees counts.
+    /// By region, whether what it sees counts, and whether also how long it took.
     pub(super) sound: &'a [bool],
+    pub(super) steady: &'a [bool],
     /// In milliseconds.
     pub(super) now: i64,
 }
 
 impl Scene<'_> {
+    /// Whether what is seen from a region counts in a channel.
+    pub(super) fn counts(&self, region: usize, channel: Channel) -> bool {
+        self.sound[region] && (channel != Channel::Slow || self.steady[region])
+    }
+
     /// Rounds' worth of evidence that it takes to be told.
     pub(super) fn patience(&self) -> f32 {
         f32::from(u16::try_from(self.world.open_after).unwrap_or(u16::MAX))

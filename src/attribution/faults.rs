@@ -63,15 +63,15 @@ pub(super) struct Look {
 }
 
 /// Every unit from every region; nothing where nothing is suspicious, as it is most of the time.
-pub(super) fn looks(seen: &Seen, now: i64) -> Vec<Vec<Look>> {
+pub(super) fn looks(seen: &Seen, channel: Channel, now: i64) -> Vec<Vec<Look>> {
     let from = |unit: &absorb::Unit, region: usize| {
         let part = unit.parts.get(region).copied().flatten().map(|part| &seen.parts[part]);
         let is_fresh = |part: &Part| part.cells.iter().any(|cell| seen.fresh(&seen.cells[*cell], now).is_some());
         Look {
             control: unit.control,
             fresh: part.is_some_and(is_fresh),
-            strength: part.and_then(|part| part.suspicion(Channel::Failing, now)),
-            lately: part.is_some_and(|part| part.rang_since(Channel::Failing, now - 6 * part.interval)),
+            strength: part.and_then(|part| part.suspicion(channel, now)),
+            lately: part.is_some_and(|part| part.rang_since(channel, now - 6 * part.interval)),
         }
     };
     let units = seen.units.iter().filter(|_| !seen.stirred.is_empty());
@@ -284,6 +284,29 @@ fn goes_on(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Option<Fault
         format!("Controls {up}/{all} up."),
     ];
     Some(Fault { reason: Reason::Network, confidence: 0.8, alternatives: vec![Cause::Them], evidence, rounds, since })
+}
+
+/// Most of what has nothing to do with each other, controls among it, has become slow here and nowhere else: what it shares
+/// is the network of this region. With nobody else to compare with all of it must have.
+pub(super) fn is_slow(seen: &Seen, looks: &[Vec<Look>], region: usize, now: i64) -> Option<Fault> {
+    let (units, alone) = (units(looks, region), seen.has_one_region(now));
+    let slow: Vec<&Unit> = units.iter().filter(|unit| unit.strength.is_some() && (unit.local || alone)).collect();
+    let controls = slow.iter().filter(|unit| unit.control).count();
+    let most = if alone { slow.len() == units.len() } else { slow.len() * 10 >= units.len() * 6 };
+    if slow.len() < 3 || controls == 0 || controls == slow.len() || !most {
+        return None;
+    }
+    let (rounds, since) = second(&slow)?;
+    let how = if alone { "have become slow together" } else { "are slow from there, and not elsewhere" };
+    let evidence = format!("{} of {} unrelated parties and controls {how}.", slow.len(), units.len());
+    Some(Fault {
+        reason: Reason::Network,
+        confidence: 0.9,
+        alternatives: vec![],
+        evidence: vec![evidence],
+        rounds,
+        since,
+    })
 }
 
 /// Parties that have nothing to do with each other begin to fail here and nowhere else: what they share is this region.

@@ -89,14 +89,15 @@ impl<'a> Inquiry<'a> {
         let watch = |number: &usize| {
             let cell = &seen.cells[*number];
             let probe = &seen.index.probes[cell.probe];
-            if !scene.sound[cell.region] || !open.contains(&probe.subject) {
+            if !scene.counts(cell.region, channel) || !open.contains(&probe.subject) {
                 return None;
             }
             // Not while its region could not see, nor what is over.
             let region = &seen.regions[cell.region];
             let over = memory.over_until(probe.subject, channel);
             let saw = |at: i64| if told { region.may_have_seen(at) } else { region.saw(at) };
-            let counts = |at: i64| over.is_none_or(|over| at > over) && saw(at);
+            let was_steady = |at: i64| channel != Channel::Slow || region.was_steady(at);
+            let counts = |at: i64| over.is_none_or(|over| at > over) && saw(at) && was_steady(at);
             Some(Watched::new((*number, cell), (probe.subject, probe.interval), (channel, since), counts))
         };
         let watched = seen.cells_of[scene.party].iter().filter_map(watch).collect();

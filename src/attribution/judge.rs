@@ -48,6 +48,7 @@ struct Said {
     /// When they were last anything but good.
     bad_at: i64,
     sound: Vec<bool>,
+    steady: Vec<bool>,
 }
 
 /// A verdict is not repeated for longer than this without another look: what is fresh changes with time.
@@ -156,6 +157,7 @@ impl Judge {
         }
         let sights = vantage::sights(&mut self.seen, self.attention, at);
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
+        let steady: Vec<bool> = sights.iter().map(|sight| sight.steady).collect();
         // A region of which it is not sure that it cannot see may still bear out what is known.
         let perhaps: Vec<bool> = sights.iter().map(|sight| sight.sound || sight.doubtful).collect();
         let mut verdicts = BTreeMap::new();
@@ -166,14 +168,15 @@ impl Judge {
             let sound = if self.memories[party].has_told() { &perhaps } else { &sound };
             let said = &self.said[party];
             let news = self.seen.touched[party] && !(at - said.bad_at > LATELY && self.is_quiet(party, at));
-            let repeats =
-                !news && said.sound == *sound && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
+            let repeats = !news
+                && (&said.sound, &said.steady) == (sound, &steady)
+                && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
             if !repeats {
-                let verdicts = self.of_party(party, sound, &sights, at);
+                let verdicts = self.of_party(party, (sound, &steady), &sights, at);
                 self.seen.touched[party] = false;
                 let bad = verdicts.iter().any(|verdict| verdict.is_bad() || !verdict.has_evidence());
                 let bad_at = if bad { at } else { self.said[party].bad_at };
-                self.said[party] = Said { verdicts, at, bad_at, sound: sound.clone() };
+                self.said[party] = Said { verdicts, at, bad_at, sound: sound.clone(), steady: steady.clone() };
             }
             for verdict in &self.said[party].verdicts {
                 verdicts.insert(verdict.subject.clone(), Verdict { at: now, ..verdict.clone() });
@@ -221,10 +224,17 @@ impl Judge {
         self.memories[party].is_calm() && !self.seen.is_suspicious(Some(party), at)
     }
 
-    fn of_party(&mut self, party: usize, sound: &[bool], sights: &[Sight], now: i64) -> Vec<Verdict> {
+    fn of_party(
+        &mut self,
+        party: usize,
+        (sound, steady): (&[bool], &[bool]),
+        sights: &[Sight],
+        now: i64,
+    ) -> Vec<Verdict> {
         let mut verdicts = BTreeMap::new();
         let Self { world, seen, confirmations, memories, .. } = self;
-        let cases = explain::cases(&Scene { world, seen, confirmations, party, sound, now }, &mut memories[party]);
+        let scene = Scene { world, seen, confirmations, party, sound, steady, now };
+        let cases = explain::cases(&scene, &mut memories[party]);
         let subjects = self.seen.index.parties[party].subjects.clone();
         for subject in &subjects {
             let verdict = self.of_subject(*subject, &cases, sound, sights, now);

@@ -106,6 +106,8 @@ impl Seen {
             blamed: i64::MIN / 2,
             blind: Spells::default(),
             doubtful: Spells::default(),
+            slow: Spells::default(),
+            slow_at: i64::MIN / 2,
         });
         self.by_region.insert(number, region);
         region

@@ -8,12 +8,12 @@ use super::{
 /// The part of these subjects, seen from sound regions, with the most evidence against it; of equals the hardest hit,
 /// and the largest.
 pub(super) fn strongest(scene: &Scene<'_>, open: &[usize], channel: Channel) -> Option<(usize, Strength)> {
-    let Scene { seen, party, sound, now, .. } = *scene;
+    let Scene { seen, party, now, .. } = *scene;
     let all = open.len() == seen.index.parties[party].subjects.len();
     let mut best: Option<(usize, Strength)> = None;
     for number in seen.parts_of[party].iter().copied() {
         let part = &seen.parts[number];
-        if part.is_idle(channel) || part.region.is_some_and(|region| !sound[region]) {
+        if part.is_idle(channel) || part.region.is_some_and(|region| !scene.counts(region, channel)) {
             continue;
         }
         let wanted = match part.scope {

@@ -4,7 +4,7 @@
 use super::{
     absorb::Seen,
     cell::Cell,
-    faults::{Fault, Look, fault, looks},
+    faults::{Fault, Look, fault, is_slow, looks},
     judge::{good, instant},
     lasting::settle,
     part::Channel,
@@ -25,8 +25,9 @@ pub(super) const FORGOTTEN: i64 = 24 * 3_600_000;
 /// A region and what can be said of it.
 pub(super) struct Sight {
     pub(super) verdict: Verdict,
-    /// Whether its observations count.
+    /// Whether its observations count, and whether also how long they took.
     pub(super) sound: bool,
+    pub(super) steady: bool,
     /// Whether that is not sure yet: a single bad round.
     pub(super) doubtful: bool,
     /// Whether it is worth a verdict at all.
@@ -36,7 +37,7 @@ pub(super) struct Sight {
 /// Every region, in the order in which they were first heard of.
 pub(super) fn sights(seen: &mut Seen, attention: Attention, now: i64) -> Vec<Sight> {
     let newest = seen.regions.iter().map(|region| region.newest).max().unwrap_or(i64::MIN);
-    let looks = looks(seen, now);
+    let looks = Looks { failing: looks(seen, Channel::Failing, now), slow: looks(seen, Channel::Slow, now) };
     (0..seen.regions.len()).map(|region| sight(seen, &looks, region, newest, attention, now)).collect()
 }
 
@@ -67,7 +68,13 @@ impl Attention {
     }
 }
 
-fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, attention: Attention, now: i64) -> Sight {
+/// How everything looks from everywhere.
+struct Looks {
+    failing: Vec<Vec<Look>>,
+    slow: Vec<Vec<Look>>,
+}
+
+fn sight(seen: &mut Seen, looks: &Looks, region: usize, newest: i64, attention: Attention, now: i64) -> Sight {
     let name = seen.regions[region].name.clone();
     let interval = seen.parts[seen.regions[region].everything].interval.max(1);
     let mut verdict = Verdict::ok(Subject::vantage(&name), instant(now));
@@ -76,7 +83,7 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
     let behind = newest - seen.regions[region].newest;
     // One that nothing is looked at from any more, or not yet again, says nothing.
     if silent_for > FORGOTTEN || seen.cells_in(region).next().is_none() {
-        return Sight { verdict, sound: false, doubtful: false, known: false };
+        return Sight { verdict, sound: false, steady: false, doubtful: false, known: false };
     }
     let fresh = seen.cells_in(region).any(|cell| seen.fresh(cell, now).is_some());
     // What nobody else is heard after is silence all the same, when somebody has listened for it all the while.
@@ -87,19 +94,19 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
     let remarkable = if alone { listened > (interval * 3).max(ALONE_SILENT) } else { behind > interval * 2 && back };
     if !fresh && silent_for > interval * 2 && remarkable {
         be_silent(seen, region, &mut verdict, (newest, if alone { Some(listened) } else { None }), now);
-        return Sight { verdict, sound: false, doubtful: false, known: true };
+        return Sight { verdict, sound: false, steady: false, doubtful: false, known: true };
     }
     if let Some(fault) = starvation(seen, region, &mut verdict) {
         blame(&mut verdict, fault, &name, interval, now);
-        return Sight { verdict, sound: false, doubtful: false, known: true };
+        return Sight { verdict, sound: false, steady: false, doubtful: false, known: true };
     }
     verdict.regions_seen = usize::from(fresh);
     if !fresh {
         verdict.cause = Cause::Unknown;
         verdict.evidence.push("Nothing fresh has come from there.".to_owned());
-        return Sight { verdict, sound: false, doubtful: false, known: true };
+        return Sight { verdict, sound: false, steady: false, doubtful: false, known: true };
     }
-    match fault(seen, looks, region, now) {
+    match fault(seen, &looks.failing, region, now) {
         Some(fault) => {
             let bad: Vec<&Cell> = seen.cells_in(region).collect();
             let watch = |cell| Watched::new((0, cell), (0, interval), (Channel::Failing, fault.since), |_| true);
@@ -120,7 +127,7 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
                     here.guilty = here.changed;
                 }
             }
-            Sight { verdict, sound: false, doubtful, known: true }
+            Sight { verdict, sound: false, steady: false, doubtful, known: true }
         }
         None => {
             sees_again(seen, region, &mut verdict, interval);
@@ -130,7 +137,22 @@ fn sight(seen: &mut Seen, looks: &[Vec<Look>], region: usize, newest: i64, atten
             if !sound {
                 seen.regions[region].blind(blamed, now);
             }
-            Sight { verdict, sound, doubtful: false, known: true }
+            // The same of what was slow.
+            let slow = is_slow(seen, &looks.slow, region, now);
+            let here = &mut seen.regions[region];
+            if let Some(fault) = &slow {
+                here.slow_down(fault.since, now);
+                here.slow_at = now;
+            }
+            let steady = now - here.slow_at > interval * 5 / 2;
+            if !steady {
+                here.slow_down(here.slow_at, now);
+            }
+            if let Some(fault) = slow {
+                blame(&mut verdict, fault, &name, interval, now);
+                verdict.degraded = true;
+            }
+            Sight { verdict, sound, steady, doubtful: false, known: true }
         }
     }
 }

@@ -68,6 +68,9 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
         }
         (Some(region), Some(Kind::NotDelivered)) => format!("region {region} sends again"),
         (Some(region), Some(Kind::Starved)) => format!("region {region} is on time again"),
+        (Some(region), _) if incident.severity == Severity::Degraded => {
+            format!("region {region} is no longer slow")
+        }
         (Some(region), _) => format!("region {region} sees again"),
         (None, _) if incident.subject == Subject::store() => "our store takes everything again".to_owned(),
         (None, Some(Kind::Unauthorized)) if incident.cause == Cause::Probe => {
@@ -203,6 +206,7 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
             _ if verdict.reason == Some(Reason::Resolver) => {
                 format!("It's our probe: region {region} resolves no names {since}.")
             }
+            _ if verdict.degraded => format!("It's our probe: everything is slow from region {region} {since}."),
             _ if verdict.reason == Some(Reason::Network) && verdict.alternatives.contains(&Cause::Path) => {
                 format!("It's our probe: much fails from region {region} and nowhere else {since}.")
             }
