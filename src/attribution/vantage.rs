@@ -37,7 +37,9 @@ pub(super) struct Sight {
 /// Every region, in the order in which they were first heard of.
 pub(super) fn sights(seen: &mut Seen, attention: Attention, now: i64) -> Vec<Sight> {
     let newest = seen.regions.iter().map(|region| region.newest).max().unwrap_or(i64::MIN);
-    let looks = Looks { failing: looks(seen, Channel::Failing, now), slow: looks(seen, Channel::Slow, now) };
+    let is_slow = seen.regions.iter().any(|region| !seen.parts[region.everything].is_idle(Channel::Slow));
+    let slow = if is_slow { looks(seen, Channel::Slow, now) } else { vec![] };
+    let looks = Looks { failing: looks(seen, Channel::Failing, now), slow };
     (0..seen.regions.len()).map(|region| sight(seen, &looks, region, newest, attention, now)).collect()
 }
 
