@@ -6,8 +6,9 @@ use crate::model::{Cause, Incident, IncidentState, Severity, Timestamp, Turning,
 /// What another verdict means for an open incident: nothing until it has held for a while.
 pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -> (Option<Cause>, Option<News>) {
     let (cause, severity) = (verdict.cause, verdict.severity());
+    let elsewhere = is_elsewhere(incident, verdict);
     // What was known is not unknown because it cannot be seen for a moment.
-    if cause == Cause::Unknown || (cause, severity) == (incident.cause, incident.severity) {
+    if cause == Cause::Unknown || (cause, severity) == (incident.cause, incident.severity) && !elsewhere {
         incident.turning = None;
         return (None, None);
     }
@@ -17,10 +18,10 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     if !rules::has_turned(incident, turning, verdict, policy) {
         return (None, None);
     }
-    let was = (incident.cause != cause).then_some(incident.cause);
+    let was = (incident.cause != cause || elsewhere).then_some(incident.cause);
     let was_slow = incident.severity == Severity::Degraded && severity > incident.severity;
     let news = if was_slow { News::Severity } else { News::Cause };
-    if was_slow {
+    if was_slow || elsewhere {
         incident.since = verdict.onset.filter(|onset| *onset > incident.onset).or(incident.since);
     }
     incident.turning = None;
@@ -28,6 +29,14 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     incident.severity = severity;
     incident.verdict = verdict.clone();
     (was, Some(news))
+}
+
+/// Whether it is the way from quite other regions than people were told: another way.
+pub(super) fn is_elsewhere(incident: &Incident, verdict: &Verdict) -> bool {
+    let told = &incident.verdict.regions;
+    (verdict.cause, incident.cause) == (Cause::Path, Cause::Path)
+        && !told.is_empty()
+        && !verdict.regions.iter().any(|region| told.contains(region))
 }
 
 /// An incident that people saw recover is bad again: what goes on began with that, and is still held to be what it was.

@@ -13,6 +13,9 @@ pub fn turning(world: &World, incident: &Incident, news: News, before: Option<Ca
     let now = opening(world, incident);
     let headline = match news {
         News::Cause | News::Look => match before {
+            Some(before) if before == incident.cause => {
+                format!("Was {} from elsewhere, now {}", as_object(before), going_on(&now.headline))
+            }
             Some(before) => format!("Was {}, now {}", as_object(before), going_on(&now.headline)),
             None => now.headline.clone(),
         },
