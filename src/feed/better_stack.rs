@@ -1,6 +1,6 @@
 //! Better Stack: `index.json`, a JSON:API document. Reports name resources by their ids, which are listed beside them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -76,7 +76,7 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
         .map(|part| (part.id.as_str(), &part.attributes))
         .collect();
     let mut notices = Vec::new();
-    let mut told: BTreeSet<&str> = BTreeSet::new();
+    let mut told: BTreeMap<&str, AdmissionKind> = BTreeMap::new();
     for report in document.included.iter().filter(|part| part.sort == "status_report") {
         let fields = &report.attributes;
         let begun = fields.starts_at.is_none_or(|begin| begin <= now);
@@ -90,7 +90,10 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
         };
         let affected = fields.affected_resources.iter().flatten().map(|one| one.status_page_resource_id.as_str());
         let ids: Vec<&str> = affected.collect();
-        told.extend(&ids);
+        for id in &ids {
+            let worst = told.entry(*id).or_insert(kind);
+            *worst = kind.max(*worst);
+        }
         let names = ids.iter().filter_map(|id| resources.get(id)?.public_name.clone());
         notices.push(Notice {
             begin: fields.starts_at,
@@ -100,9 +103,10 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
             ..Notice::new(report.id.clone(), fields.title.as_deref().unwrap_or_default(), kind)
         });
     }
-    for (id, resource) in resources.iter().filter(|(id, _)| !told.contains(*id)) {
+    for (id, resource) in &resources {
         let Some(word) = &resource.status else { continue };
-        if let Some(kind) = state(word)? {
+        // A report may say less of it than it says itself.
+        if let Some(kind) = state(word)?.filter(|kind| told.get(*id).is_none_or(|told| told < kind)) {
             let name = resource.public_name.clone().unwrap_or_else(|| (*id).to_owned());
             let notice = Notice::new(format!("resource {id}"), &format!("{name}: {word}"), kind);
             notices.push(Notice { products: vec![name, (*id).to_owned()], ..notice });

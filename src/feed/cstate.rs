@@ -52,7 +52,7 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
     if index.systems.is_empty() {
         return Err(NotUnderstood::empty());
     }
-    severity(&index.summary_status)?;
+    let summary = severity(&index.summary_status)?;
     // The same issue stands below every system that it affects.
     let mut notices: BTreeMap<String, Notice> = BTreeMap::new();
     for system in index.systems {
@@ -81,6 +81,11 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
             let title = format!("{}: {}", system.name, system.status);
             notices.insert(id.clone(), Notice { products: names().collect(), ..Notice::new(id, &title, kind) });
         }
+    }
+    // What is wrong may be of no system that is listed.
+    if let Some(kind) = summary.filter(|_| notices.is_empty()) {
+        let title = format!("The page says {}", index.summary_status);
+        notices.insert("page".to_owned(), Notice::new("page", &title, kind));
     }
     Ok(Status::whole(notices.into_values().collect(), now))
 }

@@ -48,8 +48,6 @@ struct Work {
     start: Option<Timestamp>,
     #[serde(default, deserialize_with = "when")]
     updated_at: Option<Timestamp>,
-    /// In minutes; a number or a text.
-    duration: Option<serde_json::Value>,
     url: Option<String>,
 }
 
@@ -67,7 +65,7 @@ pub(super) fn parse(body: &[u8], now: Timestamp) -> Result<Status, NotUnderstood
         notices.extend(incident_notice(incident)?);
     }
     for work in summary.active_maintenances.into_iter().flatten() {
-        notices.extend(planned(work)?);
+        notices.extend(planned(work)?.map(|work| work.under_way(now)));
     }
     let has_components = summary.components.as_ref().is_some_and(|components| !components.is_empty());
     for component in summary.components.into_iter().flatten() {
@@ -124,14 +122,12 @@ fn planned(work: Work) -> Result<Option<Notice>, NotUnderstood> {
         "NOTSTARTEDYET" | "COMPLETED" | "CANCELLED" => return Ok(None),
         other => return Err(NotUnderstood::word("state of planned work", other)),
     }
-    let minutes =
-        work.duration.as_ref().and_then(|duration| duration.as_i64().or_else(|| duration.as_str()?.parse().ok()));
-    let duration = minutes.filter(|minutes| (1..=100_000).contains(minutes)).map(chrono::TimeDelta::minutes);
     let id = work.id.unwrap_or_else(|| work.name.clone());
     Ok(Some(Notice {
         begin: work.start,
         updated: work.updated_at,
-        end: work.start.zip(duration).map(|(start, duration)| start + duration),
+        // The page does not say what it is about, which may be little: without an end it keeps nobody from being told.
+        end: None,
         url: work.url,
         ..Notice::new(id, &work.name, AdmissionKind::Maintenance)
     }))

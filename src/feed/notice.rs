@@ -104,6 +104,12 @@ impl Notice {
         }
     }
 
+    /// Planned work that is under way, as its page says: it may have begun early, or take longer than was planned. Until when
+    /// is not known then.
+    pub(super) fn under_way(self, now: Timestamp) -> Self {
+        Self { begin: self.begin.map(|begin| begin.min(now)), end: self.end.filter(|end| *end > now), ..self }
+    }
+
     /// When anything was last heard of it.
     fn news(&self) -> Option<Timestamp> {
         self.updated.max(self.posted).max(self.begin)

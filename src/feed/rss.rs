@@ -33,8 +33,9 @@ pub(super) fn notices(feed: xml::Feed, now: Timestamp) -> Vec<Notice> {
         if is_over || news < now - RECENT || news > now + RECENT {
             continue;
         }
-        let planned =
-            ["maintenance", "scheduled", "planned"].iter().any(|word| item.title.to_lowercase().contains(word));
+        let title = item.title.to_lowercase();
+        let mut words = title.split(|c: char| !c.is_alphanumeric());
+        let planned = words.any(|word| ["maintenance", "scheduled", "planned"].contains(&word));
         // Without an end that can be read it keeps nobody from being told.
         let kind = if planned { AdmissionKind::Maintenance } else { AdmissionKind::Info };
         notices.push(Notice {

@@ -121,14 +121,13 @@ fn incident_notice(incident: Incident) -> Result<Option<Notice>, NotUnderstood> 
 fn planned(planned: Option<Vec<Incident>>, now: Timestamp) -> Result<Vec<Notice>, NotUnderstood> {
     let mut notices = Vec::new();
     for work in planned.into_iter().flatten() {
-        let has_begun = match work.status.as_str() {
-            "in_progress" | "verifying" => true,
-            "scheduled" => work.scheduled_for.is_some_and(|begin| begin <= now),
-            "completed" | "resolved" | "postmortem" => false,
+        match work.status.as_str() {
+            "in_progress" | "verifying" => notices.push(notice(work, AdmissionKind::Maintenance).under_way(now)),
+            "scheduled" if work.scheduled_for.is_some_and(|begin| begin <= now) => {
+                notices.push(notice(work, AdmissionKind::Maintenance));
+            }
+            "scheduled" | "completed" | "resolved" | "postmortem" => {}
             other => return Err(NotUnderstood::word("state of planned work", other)),
-        };
-        if has_begun {
-            notices.push(notice(work, AdmissionKind::Maintenance));
         }
     }
     Ok(notices)
@@ -163,7 +162,9 @@ fn component_notice(component: Component, known: &[Notice]) -> Result<Option<Not
         other => return Err(NotUnderstood::word("state of a component", other)),
     };
     let names: Vec<String> = [Some(component.name.clone()), component.id].into_iter().flatten().collect();
-    let is_told = known.iter().any(|notice| notice.products.iter().any(|product| names.contains(product)));
+    // Unless it says less: a component may be down during planned work.
+    let names_it = |notice: &&Notice| notice.products.iter().any(|product| names.contains(product));
+    let is_told = known.iter().filter(names_it).any(|notice| notice.kind >= kind);
     // What a group says, its components say too.
     if is_told || component.group == Some(true) {
         return Ok(None);
