@@ -42,6 +42,8 @@ pub(super) struct Ground {
 
 /// What runs as long as this hub leads.
 pub(super) struct Reign {
+    /// The handle that it writes by.
+    leading: Store,
     over: watch::Sender<bool>,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
@@ -58,15 +60,25 @@ pub(super) async fn change(
     match (reign, leading) {
         (None, Some(leading)) => begin(ground, rounds, keeper, leading).await,
         (Some(reign), None) => {
-            keeper.serve(None);
-            reign.stop();
-            reign.end().await;
-            // The verdicts are the leader's now.
-            ground.metrics.verdicts(&[]);
+            give_up(reign, ground, keeper).await;
             None
+        }
+        // It was lost and won again in between: what another hub has done meanwhile is to be known, and nothing is taken by
+        // the handle of before.
+        (Some(reign), Some(leading)) if !leading.is_same_lead(&reign.leading) => {
+            give_up(reign, ground, keeper).await;
+            begin(ground, rounds, keeper, leading).await
         }
         (reign, _) => reign,
     }
+}
+
+async fn give_up(reign: Reign, ground: &Ground, keeper: &Keeper) {
+    keeper.serve(None);
+    reign.stop();
+    reign.end().await;
+    // The verdicts are the leader's now.
+    ground.metrics.verdicts(&[]);
 }
 
 async fn begin(ground: &Ground, rounds: &mut Rounds, keeper: &Arc<Keeper>, leading: Store) -> Option<Reign> {
@@ -112,9 +124,9 @@ impl Reign {
         ];
         tasks.extend(refuge.map(|refuge| ("telling from memory", tokio::spawn(refuge))));
         if leading.is_shared() {
-            tasks.push(("showing the other hubs", tokio::spawn(show(leading, view.subscribe(), stop))));
+            tasks.push(("showing the other hubs", tokio::spawn(show(leading.clone(), view.subscribe(), stop))));
         }
-        Self { over, tasks }
+        Self { leading, over, tasks }
     }
 
     /// Tells everything to end.

@@ -49,6 +49,14 @@ impl std::fmt::Debug for Store {
     }
 }
 
+impl Store {
+    /// Whether two handles write under the same lease.
+    #[must_use]
+    pub fn is_same_lead(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+    }
+}
+
 /// Times are stored as whole microseconds.
 const fn micros(at: Timestamp) -> i64 {
     at.timestamp_micros()
