@@ -22,7 +22,7 @@ use crate::{
     net::Net,
     protocol::Span,
     report::Report,
-    store::Store,
+    store::{Store, StoreError},
     web::{self, Period},
 };
 
@@ -106,7 +106,10 @@ async fn from_store(
     to: Timestamp,
     party: Option<&str>,
 ) -> Result<Report, Stopped> {
-    let store = Store::open_to_read(url).await.map_err(|error| Stopped::Usage(error.to_string()))?;
+    let store = Store::open_to_read(url).await.map_err(|error| match error {
+        StoreError::Unreachable { .. } | StoreError::Server { .. } => Stopped::Unknown(error.to_string()),
+        error => Stopped::Usage(error.to_string()),
+    })?;
     let plan = plan(common)?;
     let period = Period { from, to, party: party.map(Into::into) };
     let made = web::report(&store, plan.as_deref(), &period).await;
@@ -136,7 +139,8 @@ fn period(args: &Args, now: Timestamp) -> Result<(Timestamp, Timestamp), String>
         let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
         (midnight(first), midnight(next).min(now))
     } else {
-        let to = args.to.map_or(now, |Moment(to)| to);
+        // Nothing is known of what is still to come.
+        let to = args.to.map_or(now, |Moment(to)| to.min(now));
         let last = args.last.map_or(chrono::TimeDelta::days(30), |Span(last)| {
             chrono::TimeDelta::from_std(last).unwrap_or(chrono::TimeDelta::MAX)
         });

@@ -44,11 +44,14 @@ pub(in crate::web) async fn show(
 ) -> Result<Response, Refused> {
     let Query(Asked { party, from, to, format }) = asked?;
     let plan = site.given.plan.borrow().clone();
-    let to = to.map_or_else(chrono::Utc::now, |Instant(to)| to);
-    let from = from.map_or_else(|| to - SINCE, |Instant(from)| from);
-    if from >= to {
-        return Err(Refused(StatusCode::BAD_REQUEST, "a period begins before it ends".to_owned()));
-    }
+    // Nothing is known of what is still to come.
+    let now = chrono::Utc::now();
+    let to = to.map_or(now, |Instant(to)| to.min(now));
+    let from = from.map_or_else(|| to.checked_sub_signed(SINCE), |Instant(from)| Some(from));
+    let Some(from) = from.filter(|from| *from < to) else {
+        let why = "a period begins before it ends, and not in the future";
+        return Err(Refused(StatusCode::BAD_REQUEST, why.to_owned()));
+    };
     let Ok(_one) = ONE.try_acquire() else {
         return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "another report is being made".to_owned()));
     };
