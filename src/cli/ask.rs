@@ -49,6 +49,8 @@ enum Output {
 
 /// Whoever asks waits for ten seconds in all: so long for whose fault it is and the incidents together …
 const WITHIN: Duration = Duration::from_secs(8);
+/// What was judged longer ago says nothing of now; clocks differ a little.
+const OLD: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 /// … and so long for what is only worth a note.
 const NOTE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -79,7 +81,7 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     let (raw, incidents, releases) = super::runtime()?.block_on(asking)?;
     let told: Vec<Told> = raw.iter().filter_map(|one| serde_json::from_value(one.clone()).ok()).collect();
     if told.is_empty() {
-        return Err(Stopped::Unknown(format!("the hub at {hub} has not judged anything yet")));
+        return Err(Stopped::Unknown("the hub has not judged anything yet".to_owned()));
     }
     let wanted = match &args.subject {
         Some(subject) => choose(&told, subject).map_err(Stopped::Usage)?,
@@ -89,6 +91,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
     // What is wrong is what was asked for.
     asked.sort_by_key(|one| !one.verdict.is_bad());
     let of_asked = incidents.iter().filter(|one| wanted.contains(&one.subject) && lasted(one, at)).collect::<Vec<_>>();
+    // A hub that does not lead shows what the leader thought last, however long ago that was.
+    let newest = told.iter().map(|one| one.verdict.at).max().filter(|_| at.is_none());
+    let old = newest.filter(|newest| chrono::Utc::now() - *newest > OLD);
     let mut out = io::stdout().lock();
     match args.output {
         Output::Human => {
@@ -102,6 +107,9 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
             }
             for release in &releases {
                 writeln!(out, "Note: {release}")?;
+            }
+            if let Some(judged_at) = old {
+                writeln!(out, "This was judged at {} UTC, and nothing since.", judged_at.format("%Y-%m-%d %H:%M:%S"))?;
             }
         }
         Output::Json => {
@@ -121,7 +129,10 @@ pub(super) fn run(common: &Common, args: &Args) -> Result<Exit, Stopped> {
         }
     }
     out.flush()?;
-    Ok(exit(&asked))
+    Ok(match exit(&asked) {
+        Exit::Good if old.is_some() => Exit::Unknown,
+        exit => exit,
+    })
 }
 
 /// What some agents run otherwise than most.

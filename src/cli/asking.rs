@@ -96,8 +96,10 @@ pub(super) async fn ask_json<T: serde::de::DeserializeOwned>(
     within: Duration,
 ) -> Result<T, Stopped> {
     let body = ask(hub, path, question, within).await?;
-    serde_json::from_slice(&body)
-        .map_err(|_| Stopped::Unknown(format!("cannot understand what the hub at {hub} answers: is it a hub?")))
+    serde_json::from_slice(&body).map_err(|_| {
+        let hub = Url::parse(hub).map_or_else(|_| hub.to_owned(), |hub| without_credentials(&hub));
+        Stopped::Unknown(format!("cannot understand what the hub at {hub} answers: is it a hub?"))
+    })
 }
 
 /// The innermost reason is what a person can act on.
@@ -110,7 +112,8 @@ fn reason(error: reqwest::Error) -> String {
     if error.is_timeout() { "it does not answer in time".to_owned() } else { source.to_string() }
 }
 
-fn without_credentials(url: &Url) -> String {
+/// Where a hub is, as it may be shown.
+pub(super) fn without_credentials(url: &Url) -> String {
     url.host_str().map_or_else(String::new, |host| match url.port() {
         Some(port) => format!("{}://{host}:{port}", url.scheme()),
         None => format!("{}://{host}", url.scheme()),

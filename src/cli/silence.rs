@@ -85,8 +85,9 @@ pub(super) fn run(_: &Common, args: &Args) -> Result<Exit, Stopped> {
 
 async fn ask(args: &Args) -> Result<Exit, Stopped> {
     let http = asking::client(&args.hub, ANSWER_WITHIN).map_err(Stopped::Unknown)?;
-    let hub = args.hub.as_str().trim_end_matches('/');
-    let silences = format!("{hub}/api/v1/silences");
+    let silences = format!("{}/api/v1/silences", args.hub.as_str().trim_end_matches('/'));
+    let hub = asking::without_credentials(&args.hub);
+    let hub = hub.trim_end_matches('/');
     let mut out = io::stdout();
     match &args.what {
         What::Add(add) => {
