@@ -26,7 +26,8 @@ impl Store {
     /// # Errors
     /// When the store cannot take it.
     pub async fn add_silence(&self, mut silence: Silence) -> Result<Silence, StoreError> {
-        if self.silences().len() >= MOST {
+        let from = Timestamp::from(silence.from);
+        if self.silences().iter().filter(|one| one.until > from).count() >= MOST {
             return Err(StoreError::Other { doing: "write to", why: format!("there are {MOST} silences already") });
         }
         let mut access = self.begin().await?;
