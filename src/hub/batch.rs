@@ -93,6 +93,10 @@ fn observation(line: &[u8], speaker: &Speaker<'_>, now: Timestamp) -> Result<Obs
     if names.into_iter().any(|name| name.len() > 64) {
         return Err("a name in it is longer than 64 characters".to_owned());
     }
+    let names = [&seen.probe, &seen.party, &seen.node].into_iter().chain(&seen.product);
+    if names.into_iter().any(|name| name.contains(char::is_control)) {
+        return Err("a name in it has a control character".to_owned());
+    }
     if seen.scheduled_at < EARLIEST {
         return Err("it was due before there were agents: the agent's clock is wrong".to_owned());
     }

@@ -54,6 +54,9 @@ pub(super) async fn show(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let Query(Asked { probe, party, region, since, until, limit, format }) = asked?;
+    if [&probe, &party, &region].into_iter().flatten().any(|name| name.contains(char::is_control)) {
+        return Err(Refused(StatusCode::BAD_REQUEST, "a name has no control characters".to_owned()));
+    }
     let (from, until) = (since.map(|Instant(at)| at), until.map(|Instant(at)| at));
     let some = |limit| Wanted { probe, party, region, from, until, limit };
     let store = site.store()?;
