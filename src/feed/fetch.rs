@@ -9,12 +9,13 @@ use reqwest::{
     StatusCode,
     header::{
         ACCEPT_ENCODING, AGE, CONTENT_ENCODING, DATE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-        LAST_MODIFIED, LOCATION, RETRY_AFTER,
+        LAST_MODIFIED, LOCATION,
     },
 };
 use url::Url;
 
 use super::time;
+use crate::net::retry_after;
 
 /// A status page is never larger.
 pub(super) const LARGEST: usize = 5_000_000;
@@ -87,9 +88,8 @@ async fn look(http: &reqwest::Client, url: &Url, known: &Validators) -> Result<F
             }
             status if status.is_redirection() => url = next(&url, answer.headers(), status)?,
             status => {
-                let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
                 let why = format!("it answers {}", status.as_u16());
-                return Err(NotFetched { wait: wait.map(Duration::from_secs), ..NotFetched::new(why) });
+                return Err(NotFetched { wait: retry_after(answer.headers()), ..NotFetched::new(why) });
             }
         }
     }

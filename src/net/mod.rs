@@ -15,6 +15,7 @@ mod socket;
 mod tls;
 mod trust;
 mod verify;
+mod wait;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -30,6 +31,7 @@ pub use resolve::{Answer, Resolver};
 pub use socket::Socket;
 pub use tls::{ClientTls, Shown, TlsMistake, TlsWishes};
 pub use trust::{Trust, gather_entropy};
+pub use wait::retry_after;
 
 /// What every attempt of a process shares: resolver, trust, pinned addresses.
 #[derive(Debug, Clone, Default)]

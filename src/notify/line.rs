@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
 use super::{Attempt, Delivered, HandingOver};
-use crate::{model::Secret, protocol::Problem};
+use crate::{model::Secret, net::retry_after, protocol::Problem};
 
 /// Where a channel sends, and what must not be seen of it.
 pub(super) struct Line {
@@ -75,8 +75,7 @@ impl Line {
         let failed = |error| Delivered::Later { why: self.masked(&in_words(error)), wait: None };
         let mut answer = request.send().await.map_err(failed)?;
         let status = answer.status().as_u16();
-        let wait = answer.headers().get(http::header::RETRY_AFTER);
-        let wait = wait.and_then(|wait| wait.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
+        let wait = retry_after(answer.headers());
         let mut body = Vec::new();
         while body.len() < bound
             && let Ok(Some(chunk)) = answer.chunk().await

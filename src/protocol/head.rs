@@ -1,13 +1,16 @@
 //! Heads of requests and answers, for everything that begins as HTTP: which headers are sent, what is said of waiting,
 //! and what an answer means that was not the one hoped for.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{Attempt, Problem};
-use crate::model::{Failure, Kind, Phase, Secret};
+use crate::{
+    model::{Failure, Kind, Phase, Secret},
+    net::retry_after,
+};
 
 /// The headers of a request: who we are, and those of the probe, whose values are kept out of every log.
 pub(super) fn headers(given: &BTreeMap<String, Secret>) -> Result<HeaderMap, Problem> {
@@ -23,16 +26,6 @@ pub(super) fn headers(given: &BTreeMap<String, Secret>) -> Result<HeaderMap, Pro
         headers.insert(name, value);
     }
     Ok(headers)
-}
-
-/// What the other side asks us to wait: seconds, or a date (RFC 9110 §10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
-    (date.to_utc() - chrono::Utc::now()).to_std().ok()
 }
 
 /// Headers given at the command line replace those of the file, however they are written there.
@@ -116,18 +109,5 @@ mod tests {
         let problem = headers(&given).unwrap_err();
         assert_eq!(problem.path, ["headers", "X-Key"]);
         assert!(!problem.message.contains("s3cret"));
-    }
-
-    #[test]
-    fn waiting_times() {
-        let read = |value: &str| {
-            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
-            retry_after(&headers).map(|wait| wait.as_secs())
-        };
-        assert_eq!(read("120"), Some(120));
-        let date = (chrono::Utc::now() + chrono::TimeDelta::seconds(100)).format("%a, %d %b %Y %H:%M:%S GMT");
-        assert!(matches!(read(&date.to_string()), Some(95..=100)));
-        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), None);
-        assert_eq!(read("soon"), None);
     }
 }
