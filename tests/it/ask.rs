@@ -1,6 +1,11 @@
 //! `usoryou ask` and `usoryou report` against a hub that runs, and against its store.
 
-use std::{io::Read as _, net::TcpListener, path::Path, process::Output};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::Output,
+};
 
 use serde_json::Value;
 
@@ -112,6 +117,10 @@ fn a_hub_that_is_not_there_is_no_answer() {
     let (code, text) = told(&ask(&format!("http://user:hunter2@{nobody}")));
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("cannot ask the hub at http://127.0.0.1") && !text.contains("hunter2"), "{text}");
+    let hub = format!("http://user:hunter2@{nobody}");
+    let (code, text) = told(&usoryou(Path::new("/")).args(["silence", "--hub", &hub, "list"]).output().unwrap());
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("127.0.0.1") && !text.contains("hunter2"), "{text}");
     assert_eq!(told(&ask("ftp://127.0.0.1")).0, Some(2));
     let page = Answering::start();
     assert_eq!(told(&ask(&format!("http://{}", page.address))).0, Some(3));
@@ -121,6 +130,31 @@ fn a_hub_that_is_not_there_is_no_answer() {
     let (code, text) = told(&ask(&format!("http://{}", silent.local_addr().unwrap())));
     assert_eq!(code, Some(3), "{text}");
     assert!(text.contains("it does not answer in time") && began.elapsed().as_secs() < 10, "{text}");
+}
+
+/// A hub that shows what another thought an hour ago does not know that all is well now.
+#[test]
+fn what_was_judged_long_ago_is_no_good_news() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hub = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = [0; 1024];
+            let length = stream.read(&mut asked).unwrap();
+            let body = match asked[..length].windows(8).any(|part| part == b"verdicts") {
+                true => {
+                    r#"[{"subject":{"party":"api"},"at":"2026-11-22T10:00:00Z","cause":"ok","regions":[],"regions_seen":1,
+                        "confidence":0.99,"round":7,"party_name":"Our API","sentence":"Our API is up."}]"#
+                }
+                false => "[]",
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    let (code, text) = told(&usoryou(Path::new("/")).args(["ask", "api", "--hub", &hub]).output().unwrap());
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("This was judged at 2026-11-22 10:00:00 UTC, and nothing since."), "{text}");
 }
 
 /// As with curl: from behind a proxy a hub elsewhere can be asked, and the one on this machine is not asked for there.
@@ -185,6 +219,11 @@ fn a_report_is_the_same_from_the_hub_and_from_its_store_while_it_runs() {
     let direct = hub.program.get("/api/v1/reports?format=html&from=1h").1;
     assert!(direct.starts_with("<!DOCTYPE html>"), "{direct}");
     assert_eq!(hub.program.get("/api/v1/reports?from=1h&to=2h").0, 400);
+    // Nothing is known of what is still to come, and of before there was anything.
+    let ahead: Value = serde_json::from_str(&hub.program.get("/api/v1/reports?to=2999-01-01T00:00:00Z").1).unwrap();
+    let to: chrono::DateTime<chrono::Utc> = ahead["to"].as_str().unwrap().parse().unwrap();
+    assert!(to <= chrono::Utc::now(), "{to}");
+    assert_eq!(hub.program.get("/api/v1/reports?to=-8334601228800").0, 400);
 }
 
 #[test]
