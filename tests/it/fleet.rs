@@ -149,7 +149,7 @@ fn a_region_on_another_release_is_shown() {
     let hub = hub(folders[2].path(), target.address);
     let one = agent(folders[0].path(), target.address, hub.address, "n1");
     let other = world(target.address, &format!("  urls: [\"http://{}\"]\n  token: {TOKEN}\n", hub.address));
-    write(folders[1].path(), "probes.yaml", &format!("{other}# another\n"));
+    write(folders[1].path(), "probes.yaml", &other.replace("timeout: 1s", "timeout: 2s"));
     let two = Program::start_with(folders[1].path(), &["--node", "n2"]);
     let said = eventually("what runs where", || {
         let (_, body) = hub.get("/api/v1/status");
