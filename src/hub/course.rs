@@ -132,7 +132,7 @@ impl Course {
 
     /// Judges without a consequence, so that whoever takes over later goes on from the same.
     pub fn watch(&mut self, now: Timestamp) {
-        let mut verdicts = self.judged_now(now);
+        let mut verdicts = self.judge.judge(now);
         self.ourselves.judge(&mut verdicts, now);
     }
 
@@ -248,7 +248,8 @@ impl Course {
 
     /// Judges what is known now, and takes the incidents one step on.
     pub fn turn(&mut self, now: Timestamp) -> Turn {
-        let mut verdicts = self.judged_now(now);
+        self.judge.ask_for_wholes(self.incidents.wholes());
+        let mut verdicts = self.judge.judge(now);
         self.ourselves.judge(&mut verdicts, now);
         self.said.speak(self.judge.world(), &mut verdicts);
         self.noticing.speak(self.judge.world(), &mut verdicts, now);
@@ -268,11 +269,6 @@ impl Course {
         let admitted = self.incidents.current().filter(|incident| admitted.contains(&incident.id));
         let touched = admitted.cloned().chain(step.touched).collect();
         Turn { verdicts, changes: step.changes, touched, dropped: step.dropped, planned }
-    }
-
-    fn judged_now(&mut self, now: Timestamp) -> Vec<Verdict> {
-        self.judge.ask_for_wholes(self.incidents.wholes());
-        self.judge.judge(now)
     }
 
     fn letters(&self, changes: &[Change], now: Timestamp) -> Planned {

@@ -204,8 +204,7 @@ impl Step {
         incident.round = verdict.round;
         let (was, news) = turn::turn(incident, verdict, policy);
         let flapping = relapsed && incident.flaps == rules::FLAPPING;
-        let as_told = (verdict.cause, verdict.severity()) == (incident.cause, incident.severity)
-            && !turn::is_elsewhere(incident, verdict);
+        let as_told = turn::is_as_told(incident, verdict);
         let looks_else = as_told && incident.verdict.regions != verdict.regions;
         if as_told {
             incident.verdict = verdict.clone();

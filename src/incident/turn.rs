@@ -8,7 +8,7 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     let (cause, severity) = (verdict.cause, verdict.severity());
     let elsewhere = is_elsewhere(incident, verdict);
     // What was known is not unknown because it cannot be seen for a moment.
-    if cause == Cause::Unknown || (cause, severity) == (incident.cause, incident.severity) && !elsewhere {
+    if cause == Cause::Unknown || is_as_told(incident, verdict) {
         incident.turning = None;
         return (None, None);
     }
@@ -31,8 +31,13 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     (was, Some(news))
 }
 
+/// Whether people were told the same.
+pub(super) fn is_as_told(incident: &Incident, verdict: &Verdict) -> bool {
+    (verdict.cause, verdict.severity()) == (incident.cause, incident.severity) && !is_elsewhere(incident, verdict)
+}
+
 /// Whether it is the way from quite other regions than people were told: another way.
-pub(super) fn is_elsewhere(incident: &Incident, verdict: &Verdict) -> bool {
+fn is_elsewhere(incident: &Incident, verdict: &Verdict) -> bool {
     let told = &incident.verdict.regions;
     (verdict.cause, incident.cause) == (Cause::Path, Cause::Path)
         && !told.is_empty()
