@@ -197,3 +197,24 @@ fn a_reload_keeps_in_mind_when_a_region_could_not_see() {
     judge.adopt(more);
     assert_eq!((could_see(&judge, 10), could_see(&judge, 24)), (vec![true; 3], vec![false, true, true]));
 }
+
+/// Whoever makes up names takes the room of new ones, and not that of those who were there before.
+#[test]
+fn with_no_room_for_names_known_places_are_heard_and_new_nodes_share_one() {
+    let (mut judge, at) = (Judge::new(world()), instant(1_795_000_000_000));
+    let take = |judge: &mut Judge, region: &str, node: &str, second: i64| {
+        let at = at + TimeDelta::seconds(second);
+        judge.absorb(&Sighting { region, node, ..sighting("cloud", at, Outcome::Up, Connection::Cold) }, at)
+    };
+    assert_eq!(take(&mut judge, "a", "n1", 0), Absorbed::Taken);
+    let mut made_up = 0;
+    while !judge.seen.names.is_full() {
+        take(&mut judge, "a", &format!("made-up-{made_up}"), 0);
+        made_up += 1;
+    }
+    let cells = judge.seen.by_key.len();
+    assert_eq!(take(&mut judge, "a", "n1", 10), Absorbed::Taken);
+    assert_eq!((take(&mut judge, "a", "n2", 11), take(&mut judge, "a", "n3", 12)), (Absorbed::Taken, Absorbed::Taken));
+    assert_eq!(judge.seen.by_key.len(), cells + 1);
+    assert_eq!(take(&mut judge, "b", "n1", 13), Absorbed::Full);
+}

@@ -23,9 +23,10 @@ impl Seen {
         }
         let (region, node) = (self.names.known(seen.region), self.names.known(seen.node));
         let region = region.and_then(|region| self.by_region.get(&region));
-        let is_known = |node| region.is_some_and(|region| self.by_key.contains_key(&(probe, *region, node, warm)));
         // What has no name because there are too many shares a place with others like it.
-        is_known(node.unwrap_or_default()) || region.is_some() && self.by_key.len() < CELLS
+        let node = node.or(self.names.is_full().then_some(0));
+        let is_known = |(region, node): (&usize, u32)| self.by_key.contains_key(&(probe, *region, node, warm));
+        region.zip(node).is_some_and(is_known) || region.is_some() && self.by_key.len() < CELLS
     }
 
     /// Forgets the cells from which nothing has come for a day while their region was heard of: nodes come and go.
