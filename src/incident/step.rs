@@ -202,7 +202,7 @@ impl Step {
         incident.good_rounds = 0;
         incident.bad_rounds += u32::from(new_round);
         incident.round = verdict.round;
-        let (was, news) = turn::turn(incident, verdict, policy);
+        let (was, news) = turn::turn(incident, verdict, policy, relapsed);
         let flapping = relapsed && incident.flaps == rules::FLAPPING;
         let as_told = turn::is_as_told(incident, verdict);
         let looks_else = as_told && incident.verdict.regions != verdict.regions;

@@ -3,8 +3,14 @@
 use super::{News, Policy, rules};
 use crate::model::{Cause, Incident, IncidentState, Severity, Timestamp, Turning, Verdict};
 
-/// What another verdict means for an open incident: nothing until it has held for a while.
-pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -> (Option<Cause>, Option<News>) {
+/// What another verdict means for an open incident: nothing until it has held for a while. What had recovered and is bad
+/// `again` from elsewhere is not the way of before for a moment.
+pub(super) fn turn(
+    incident: &mut Incident,
+    verdict: &Verdict,
+    policy: Policy,
+    again: bool,
+) -> (Option<Cause>, Option<News>) {
     let (cause, severity) = (verdict.cause, verdict.severity());
     let elsewhere = is_elsewhere(incident, verdict);
     // What was known is not unknown because it cannot be seen for a moment.
@@ -15,7 +21,7 @@ pub(super) fn turn(incident: &mut Incident, verdict: &Verdict, policy: Policy) -
     let before = incident.turning.filter(|turning| (turning.cause, turning.severity) == (cause, severity));
     let turning = Turning { cause, severity, rounds: before.map_or(0, |turning| turning.rounds) + 1 };
     incident.turning = Some(turning);
-    if !rules::has_turned(incident, turning, verdict, policy) {
+    if !(again && elsewhere) && !rules::has_turned(incident, turning, verdict, policy) {
         return (None, None);
     }
     let was = (incident.cause != cause || elsewhere).then_some(incident.cause);
