@@ -21,7 +21,8 @@ pub(super) fn turn(
     let before = incident.turning.filter(|turning| (turning.cause, turning.severity) == (cause, severity));
     let turning = Turning { cause, severity, rounds: before.map_or(0, |turning| turning.rounds) + 1 };
     incident.turning = Some(turning);
-    if !(again && elsewhere) && !rules::has_turned(incident, turning, verdict, policy) {
+    let has_turned = again && elsewhere || rules::has_turned(incident, turning, verdict, policy);
+    if !has_turned {
         return (None, None);
     }
     let was = (incident.cause != cause || elsewhere).then_some(incident.cause);

@@ -254,6 +254,36 @@ fn a_configuration_of_production_needs_none_of_its_secrets_here() {
     assert_eq!((output.status.code(), said(&output).1), (Some(1), String::new()));
 }
 
+/// What many incidents are told in is read once.
+#[test]
+fn one_message_of_many_is_one_page() {
+    let parties: String = (0..5).map(|n| format!("  p{n}: {{ kind: provider, name: Provider {n} }}\n")).collect();
+    let check = "check: { tcp: { address: \"127.0.0.1:1\" } }";
+    let probes: String = (0..5).map(|n| format!("  - {{ name: p{n}, party: p{n}, {check} }}\n")).collect();
+    let config = CONFIG
+        .replace("parties:\n", &format!("parties:\n{parties}"))
+        .replace("probes:\n", &format!("probes:\n{probes}"));
+    let mut text = String::new();
+    for second in (0..5400).step_by(30) {
+        for region in ["eu-west", "us-east", "ap-south"] {
+            writeln!(text, "{}", line("control", region, second, false)).unwrap();
+            for party in (0..5).map(|n| format!("p{n}")) {
+                let mut seen = line(&party, region, second, (3600..4200).contains(&second));
+                (seen["party"], seen["product"]) = (json!(party), Value::Null);
+                writeln!(text, "{seen}").unwrap();
+            }
+        }
+    }
+    let directory = world(&text);
+    std::fs::write(directory.path().join("c.yaml"), config).unwrap();
+    let (story, _) = said(&replay(directory.path(), &["t.jsonl"]));
+    assert_eq!(story.matches("PAGE").count(), 1, "{story}");
+    assert!(
+        story.contains("PAGE  5 fail at once since 11:00:00 UTC") && story.contains("5 incidents, 1 page."),
+        "{story}"
+    );
+}
+
 #[test]
 fn whoever_reads_only_the_beginning_still_learns_whether_somebody_would_have_been_paged() {
     use std::process::Stdio;

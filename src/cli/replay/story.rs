@@ -18,17 +18,20 @@ pub(super) struct Story {
     incidents: BTreeSet<Arc<str>>,
     open: BTreeSet<Arc<str>>,
     pages: u64,
+    /// What people read last, and when: of several incidents it may be one message.
+    read: Option<(Timestamp, String)>,
     day: Option<chrono::NaiveDate>,
 }
 
 impl Story {
     pub(super) const fn new(paint: Paint, all: bool) -> Self {
-        Self { paint, all, incidents: BTreeSet::new(), open: BTreeSet::new(), pages: 0, day: None }
+        Self { paint, all, incidents: BTreeSet::new(), open: BTreeSet::new(), pages: 0, read: None, day: None }
     }
 
     /// What is said of a change, if anything.
     pub(super) fn tell(&mut self, line: &Line, world: &World) -> String {
-        self.pages += u64::from(line.page);
+        let is_news = line.page && self.is_news(line);
+        self.pages += u64::from(is_news);
         let (Some(id), Some(incident)) = (&line.incident, &line.whole) else {
             return if self.all { self.line(line.at, "", &quiet(line)) } else { String::new() };
         };
@@ -38,8 +41,16 @@ impl Story {
                 self.open.insert(id.clone());
                 let said = words::opening(world, incident).headline;
                 let note = incident.note.as_ref().filter(|_| !line.page).map(|note| format!(" ({note})"));
-                let mark = if line.page { "PAGE" } else { "note" };
-                self.line(line.at, mark, &format!("{said}{}", note.unwrap_or_default()))
+                // One message of many does not have its words.
+                let many = line.headline.as_ref().filter(|headline| **headline != said);
+                let mark = match (line.page, many) {
+                    (false, _) => "note",
+                    (true, None) => "PAGE",
+                    (true, Some(_)) => "",
+                };
+                let own = self.line(line.at, mark, &format!("{said}{}", note.unwrap_or_default()));
+                let told = many.filter(|_| is_news).map(|headline| self.line(line.at, "PAGE", headline));
+                own + &told.unwrap_or_default()
             }
             Transition::Updated => {
                 // It came back, or opened before the part that is shown.
@@ -58,10 +69,19 @@ impl Story {
                 self.open.remove(id);
                 self.line(line.at, "over", &words::closing(world, incident).headline)
             }
-            _ if line.page => self.line(line.at, "PAGE", line.headline.as_deref().unwrap_or_default()),
+            _ if is_news => self.line(line.at, "PAGE", line.headline.as_deref().unwrap_or_default()),
+            _ if line.page => String::new(),
             _ if self.all => self.line(line.at, "", &quiet(line)),
             _ => String::new(),
         }
+    }
+
+    /// Whether people have not read it at that instant because of another incident.
+    fn is_news(&mut self, line: &Line) -> bool {
+        let reads = Some((line.at, line.headline.clone().unwrap_or_default()));
+        let is_news = self.read != reads;
+        self.read = reads;
+        is_news
     }
 
     fn line(&mut self, at: Timestamp, mark: &str, said: &str) -> String {
