@@ -198,6 +198,32 @@ fn a_leader_that_stood_still_changes_nothing_when_it_wakes() {
     assert!(leads(&other) && !leads(&leader));
 }
 
+/// The lead was lost and won again while it stood still: what the other hub did meanwhile is its own now.
+#[test]
+fn a_leader_that_stood_still_and_leads_again_goes_on_where_the_other_died() {
+    let Some(url) = postgres::database() else { return };
+    let slack = Slack::start();
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "probes.yaml", &config(Some(&slack), Some(&url)));
+    let (leader, mut other) = ranked([hub(directory.path()), hub(directory.path())]);
+    leader.signal("STOP");
+    eventually("takeover", || if leads(&other) { Ok(()) } else { Err(other.log()) });
+    rounds_until(&other, true, "opening", || slack.messages().len() == 1);
+    other.signal("KILL");
+    other.ended();
+    let lapsed = "select count(*) from lease where until < clock_timestamp()";
+    eventually("lapsed lease", || match postgres::ask(&url, lapsed).as_str() {
+        "1" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+    leader.signal("CONT");
+    rounds_until(&leader, false, "closing", || slack.messages().len() > 1);
+    let told = slack.messages();
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].text.contains("down") && told[1].text.contains("Over"), "{told:#?}");
+    assert!(leads(&leader));
+}
+
 #[test]
 fn a_store_that_is_away_is_waited_for() {
     let Some(mut server) = Postgres::start(&[]) else { return };
