@@ -3,6 +3,7 @@
 
 use super::{
     absorb::{self, Seen},
+    noise::SEVERITIES,
     part::{Channel, Part, Strength},
     sort,
     surroundings::{Standing, Tally},
@@ -318,6 +319,12 @@ fn several_at_once(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Opti
     }
     let (rounds, since) = second(&local)?;
     let most = local.len() * 10 >= units.len() * 6;
+    // A region that reaches its controls can see. One that loses a part of everything lets all of them through now and then.
+    let reaches_controls = accountable == local.len() && units.iter().any(|unit| unit.control);
+    let is_total = |unit: &&Unit| unit.strength.is_some_and(|strength| strength.severity + 1 == SEVERITIES.len());
+    if reaches_controls && (!most || local.iter().all(is_total)) {
+        return None;
+    }
     let Tally { up, all } = seen.controls(region, now);
     let evidence = vec![
         format!(
