@@ -3,7 +3,7 @@
 
 use super::{
     absorb::{self, Seen},
-    noise::SEVERITIES,
+    inquiry::FULL,
     part::{Channel, Part, Strength},
     sort,
     surroundings::{Standing, Tally},
@@ -321,7 +321,7 @@ fn several_at_once(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Opti
     let most = local.len() * 10 >= units.len() * 6;
     // A region that reaches its controls can see. One that loses a part of everything lets all of them through now and then.
     let reaches_controls = accountable == local.len() && units.iter().any(|unit| unit.control);
-    let is_total = |unit: &&Unit| unit.strength.is_some_and(|strength| strength.severity + 1 == SEVERITIES.len());
+    let is_total = |unit: &&Unit| unit.strength.is_some_and(|strength| strength.severity == FULL);
     if reaches_controls && (!most || local.iter().all(is_total)) {
         return None;
     }
