@@ -334,6 +334,7 @@ fn several_at_once(seen: &Seen, region: usize, units: &[Unit], now: i64) -> Opti
         ),
         format!("Controls {up}/{all} up."),
     ];
-    let (confidence, alternatives) = if most { (0.95, vec![]) } else { (0.75, vec![Cause::Path]) };
+    // It reaches some of its controls, or they would have told: however much fails, it may be in each way.
+    let (confidence, alternatives) = (if most { 0.95 } else { 0.75 }, vec![Cause::Path]);
     Some(Fault { reason: Reason::Network, confidence, alternatives, evidence, rounds, since })
 }
