@@ -27,7 +27,8 @@ pub(super) struct Compared {
 struct Page {
     at: Timestamp,
     onset: Timestamp,
-    subject: String,
+    /// What it is about: of many it is one message.
+    subjects: Vec<String>,
     cause: Cause,
     transition: Transition,
     headline: String,
@@ -40,6 +41,7 @@ struct Row<'a> {
     policy: &'static str,
     here: Option<Timestamp>,
     there: Option<Timestamp>,
+    /// What it is about; of many the first.
     subject: &'a str,
     onset: Timestamp,
     headline: &'a str,
@@ -47,11 +49,11 @@ struct Row<'a> {
 
 impl Compared {
     pub(super) fn here(&mut self, line: &Line) {
-        self.here.extend(page(line));
+        add(&mut self.here, line);
     }
 
     pub(super) fn there(&mut self, line: &Line) {
-        self.there.extend(page(line));
+        add(&mut self.there, line);
     }
 
     /// Every page of either, in the order of time.
@@ -124,12 +126,22 @@ impl Compared {
     }
 }
 
+/// Takes a line that is a page. What was read at the same instant because of another incident is read once.
+fn add(pages: &mut Vec<Page>, line: &Line) {
+    let Some(page) = page(line) else { return };
+    let mut now = pages.iter_mut().rev().take_while(|before| before.at == page.at);
+    match now.find(|before| before.headline == page.headline) {
+        Some(before) => before.subjects.extend(page.subjects),
+        None => pages.push(page),
+    }
+}
+
 fn page(line: &Line) -> Option<Page> {
     let product = line.product.as_ref().map(|product| format!(" {product}")).unwrap_or_default();
     line.page.then(|| Page {
         at: line.at,
         onset: line.onset.unwrap_or(line.at),
-        subject: format!("{}{product}", line.party),
+        subjects: vec![format!("{}{product}", line.party)],
         cause: line.cause,
         transition: line.transition,
         headline: line.headline.clone().unwrap_or_default(),
@@ -139,11 +151,13 @@ fn page(line: &Line) -> Option<Page> {
 impl Page {
     /// Whether it is about the same trouble and holds the same for its cause.
     fn says_the_same(&self, other: &Self) -> bool {
-        self.subject == other.subject && self.cause == other.cause && (other.onset - self.onset).abs() <= SAME
+        let shares = self.subjects.iter().any(|subject| other.subjects.contains(subject));
+        shares && self.cause == other.cause && (other.onset - self.onset).abs() <= SAME
     }
 
     fn row(&self, policy: &'static str, here: Option<Timestamp>, there: Option<Timestamp>) -> Row<'_> {
-        Row { policy, here, there, subject: &self.subject, onset: self.onset, headline: &self.headline }
+        let subject = self.subjects.first().map_or("", String::as_str);
+        Row { policy, here, there, subject, onset: self.onset, headline: &self.headline }
     }
 }
 
@@ -156,7 +170,7 @@ mod tests {
         Page {
             at: at(second),
             onset: at(onset),
-            subject: "firebase".to_owned(),
+            subjects: vec!["firebase".to_owned()],
             cause,
             transition,
             headline: cause.word().to_owned(),

@@ -18,14 +18,22 @@ pub(super) struct Story {
     incidents: BTreeSet<Arc<str>>,
     open: BTreeSet<Arc<str>>,
     pages: u64,
-    /// What people read last, and when: of several incidents it may be one message.
-    read: Option<(Timestamp, String)>,
+    /// What people read at the last instant at which they read anything: of several incidents it may be one message.
+    read: (Timestamp, BTreeSet<String>),
     day: Option<chrono::NaiveDate>,
 }
 
 impl Story {
     pub(super) const fn new(paint: Paint, all: bool) -> Self {
-        Self { paint, all, incidents: BTreeSet::new(), open: BTreeSet::new(), pages: 0, read: None, day: None }
+        Self {
+            paint,
+            all,
+            incidents: BTreeSet::new(),
+            open: BTreeSet::new(),
+            pages: 0,
+            read: (Timestamp::MIN_UTC, BTreeSet::new()),
+            day: None,
+        }
     }
 
     /// What is said of a change, if anything.
@@ -78,10 +86,10 @@ impl Story {
 
     /// Whether people have not read it at that instant because of another incident.
     fn is_news(&mut self, line: &Line) -> bool {
-        let reads = Some((line.at, line.headline.clone().unwrap_or_default()));
-        let is_news = self.read != reads;
-        self.read = reads;
-        is_news
+        if self.read.0 != line.at {
+            self.read = (line.at, BTreeSet::new());
+        }
+        self.read.1.insert(line.headline.clone().unwrap_or_default())
     }
 
     fn line(&mut self, at: Timestamp, mark: &str, said: &str) -> String {
