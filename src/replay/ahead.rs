@@ -9,8 +9,8 @@ use std::{
 use super::{
     fields::Fields,
     lines::{Line, Lines},
-    parse::{NoObservation, Parsed, Parser},
-    trace::Odd,
+    parse::{Parsed, Parser},
+    trace::{Odd, text},
 };
 
 /// Lines that are handed on at once, at most: as many as a core keeps at hand, so that nothing is fetched from afar.
@@ -53,31 +53,18 @@ impl Batch {
 
     fn line(&self, place: &Place) -> Result<(&str, Parsed<'_>), Odd> {
         let line = self.text.get(place.begin..place.end).unwrap_or_default();
-        match place.fields.parsed(line, &self.unescaped) {
-            Ok(parsed) => Ok((line, parsed)),
-            Err(NoObservation::NotJson) => Err(Odd::NotJson),
-            Err(NoObservation::Lacking(field)) => Err(Odd::Lacking(field)),
-        }
+        Ok((line, place.fields.parsed(line, &self.unescaped)?))
     }
 
     fn take(&mut self, parser: &mut Parser, line: Line<'_>) {
-        let number = self.number;
-        let line = match line {
-            Line::TooLong => return self.lines.push(Ahead { number, read: Err(Odd::TooLong) }),
-            Line::Whole(line) if number == 1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
-            Line::Whole(line) => line,
-        };
-        let read = std::str::from_utf8(line).ok().and_then(|text| Some((text, parser.fields(text).ok()?)));
-        let read = match read {
-            Some((text, fields)) => {
-                let begin = self.text.len();
-                self.text.push_str(text);
-                Ok(Place { begin, end: self.text.len(), fields })
-            }
-            None if line.trim_ascii().is_empty() => return,
-            None => Err(Odd::NotJson),
-        };
-        self.lines.push(Ahead { number, read });
+        let Some(line) = text(line, self.number) else { return };
+        let read = line.and_then(|line| {
+            let fields = parser.fields(line).map_err(|_| Odd::NotJson)?.clone();
+            let begin = self.text.len();
+            self.text.push_str(line);
+            Ok(Place { begin, end: self.text.len(), fields })
+        });
+        self.lines.push(Ahead { number: self.number, read });
     }
 }
 

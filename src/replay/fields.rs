@@ -38,32 +38,32 @@ pub(super) enum Field {
 const TEXTS: usize = Field::Detail as usize + 1;
 
 impl Field {
-    /// By a key of a line, or of an object in it that is one of ours.
-    pub(super) fn called(key: &str, within: Self) -> Self {
+    /// By a key of a line, or of an object in it.
+    pub(super) fn called(key: &str, within: Option<Self>) -> Self {
         match (within, key) {
-            (Self::Other, "probe") => Self::Probe,
-            (Self::Other, "party") => Self::Party,
-            (Self::Other, "product") => Self::Product,
-            (Self::Other, "region") => Self::Region,
-            (Self::Other, "node") => Self::Node,
-            (Self::Other, "build") => Self::Build,
-            (Self::Other, "config") => Self::Config,
-            (Self::Other, "credential") => Self::Credential,
-            (Self::Other, "scheduled_at") => Self::ScheduledAt,
-            (Self::Other, "started_at") => Self::StartedAt,
-            (Self::Other, "received_at") => Self::ReceivedAt,
-            (Self::Other, "outcome") => Self::Outcome,
-            (Self::Other, "connection") => Self::Connection,
-            (Self::Other, "peer") => Self::Peer,
-            (Self::Other, "varied") => Self::Varied,
-            (Self::Other, "failure") => Self::Failure,
-            (Self::Other, "phases") => Self::Phases,
-            (Self::Other, "duration") => Self::Duration,
-            (Self::Other, "http_status") => Self::HttpStatus,
-            (Self::Phases, "resolve") => Self::Resolve,
-            (Self::Failure, "phase") => Self::FailurePhase,
-            (Self::Failure, "kind") => Self::FailureKind,
-            (Self::Failure, "detail") => Self::Detail,
+            (None, "probe") => Self::Probe,
+            (None, "party") => Self::Party,
+            (None, "product") => Self::Product,
+            (None, "region") => Self::Region,
+            (None, "node") => Self::Node,
+            (None, "build") => Self::Build,
+            (None, "config") => Self::Config,
+            (None, "credential") => Self::Credential,
+            (None, "scheduled_at") => Self::ScheduledAt,
+            (None, "started_at") => Self::StartedAt,
+            (None, "received_at") => Self::ReceivedAt,
+            (None, "outcome") => Self::Outcome,
+            (None, "connection") => Self::Connection,
+            (None, "peer") => Self::Peer,
+            (None, "varied") => Self::Varied,
+            (None, "failure") => Self::Failure,
+            (None, "phases") => Self::Phases,
+            (None, "duration") => Self::Duration,
+            (None, "http_status") => Self::HttpStatus,
+            (Some(Self::Phases), "resolve") => Self::Resolve,
+            (Some(Self::Failure), "phase") => Self::FailurePhase,
+            (Some(Self::Failure), "kind") => Self::FailureKind,
+            (Some(Self::Failure), "detail") => Self::Detail,
             _ => Self::Other,
         }
     }

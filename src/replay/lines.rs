@@ -95,7 +95,8 @@ impl<R: Read> Lines<R> {
             self.block.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
-        let Some(room) = self.block.get_mut(self.end..) else { return Ok(()) };
+        let room = self.block.len().min(self.end + BLOCK);
+        let Some(room) = self.block.get_mut(self.end..room) else { return Ok(()) };
         loop {
             match self.source.read(room) {
                 Ok(0) => self.over = true,

@@ -47,9 +47,10 @@ pub struct Replay {
     /// The second at which what was taken since the last judgement is judged.
     due: Option<Timestamp>,
     judged: Option<Timestamp>,
-    /// When everything was last judged, and whether all was well then.
-    turned: Option<Timestamp>,
-    well: bool,
+    /// While nothing comes it is not judged again before this.
+    rests_until: Timestamp,
+    /// Until when it need not be judged while nothing looks suspicious; all was well when everything was last judged.
+    calm_until: Timestamp,
     /// The last second at which something new was judged.
     heard: Timestamp,
     pulse: TimeDelta,
@@ -79,8 +80,8 @@ impl Replay {
             clock: Timestamp::MIN_UTC,
             due: None,
             judged: None,
-            turned: None,
-            well: false,
+            rests_until: Timestamp::MIN_UTC,
+            calm_until: Timestamp::MIN_UTC,
             heard: Timestamp::MIN_UTC,
             pulse: TimeDelta::from_std(pulse).unwrap_or(TimeDelta::minutes(1)),
             lines: vec![],
@@ -150,7 +151,7 @@ impl Replay {
             Some(_) => return,
             None => {}
         }
-        let Some(mut last) = self.judged else { return };
+        let Some(mut last) = self.judged.filter(|_| now > self.rests_until) else { return };
         loop {
             let quiet = last - self.heard;
             // The longer nothing has come, the less is left that could change by itself.
@@ -166,16 +167,16 @@ impl Replay {
 
     fn judge(&mut self, now: Timestamp) {
         self.judged = Some(now);
+        self.rests_until = after(now, self.pulse);
         // While all is well and nothing looks suspicious a judgement now and then is enough.
-        let lately = self.turned.is_some_and(|turned| now - turned < CALM);
-        if self.well && lately && self.course.is_calm(now) {
+        if now < self.calm_until && self.course.is_calm(now) {
             return;
         }
-        self.turned = Some(now);
         let turn = self.course.turn(now);
         // A party that the trace tells nothing of is no reason to look more closely.
         let bad = turn.verdicts.iter().any(|verdict| verdict.is_bad() && verdict.has_evidence());
-        self.well = !bad && turn.changes.is_empty() && self.course.incidents().current().next().is_none();
+        let well = !bad && turn.changes.is_empty() && self.course.incidents().current().next().is_none();
+        self.calm_until = if well { after(now, CALM) } else { Timestamp::MIN_UTC };
         let mut told: Vec<&Subject> = Vec::new();
         for change in &turn.changes {
             let subject = &change.incident.subject;
@@ -243,6 +244,11 @@ impl Stand {
                     && self.regions == verdict.regions
                     && self.because_of == verdict.because_of))
     }
+}
+
+/// So much later, as far as there are instants.
+fn after(at: Timestamp, pause: TimeDelta) -> Timestamp {
+    at.checked_add_signed(pause).unwrap_or(Timestamp::MAX_UTC)
 }
 
 /// The first whole second that is not before an instant.

@@ -41,6 +41,8 @@ pub struct Parser {
     templates: Templates,
     leaves: Leaves,
     values: Values,
+    /// Of the line that was read last.
+    fields: Fields,
 }
 
 impl Parser {
@@ -50,8 +52,14 @@ impl Parser {
     /// Why it is no observation.
     pub fn parse<'a>(&'a mut self, line: &'a [u8]) -> Result<Parsed<'a>, NoObservation> {
         let line = std::str::from_utf8(line).map_err(|_| NoObservation::NotJson)?;
+        self.parse_text(line)
+    }
+
+    /// Reads one line that is text.
+    pub(super) fn parse_text<'a>(&'a mut self, line: &'a str) -> Result<Parsed<'a>, NoObservation> {
         self.values.unescaped.clear();
-        self.fields(line)?.parsed(line, &self.values.unescaped)
+        self.fields(line)?;
+        self.fields.parsed(line, &self.values.unescaped)
     }
 
     /// What had to be unescaped of the lines since this was last asked for; `room` is used from now on.
@@ -61,44 +69,54 @@ impl Parser {
     }
 
     /// Reads one line, but for its texts.
-    pub(super) fn fields(&mut self, line: &str) -> Result<Fields, NotJson> {
-        let place = match self.templates.read(line, &mut self.values) {
-            Ok(fields) => return Ok(fields),
-            Err(place) => place,
-        };
-        let (mut fields, mut scan) = (Fields::default(), Scan::new(line));
-        self.leaves.clear();
-        scan.open()?;
-        self.object(Field::Other, &mut scan, &mut fields)?;
-        scan.end()?;
-        self.templates.learn(place, line, &self.leaves, &mut self.values);
+    pub(super) fn fields(&mut self, line: &str) -> Result<&Fields, NotJson> {
+        let Self { templates, leaves, values, fields } = self;
+        if let Err(place) = templates.read(line, values, fields) {
+            let mut scan = Scan::new(line);
+            *fields = Fields::default();
+            leaves.clear();
+            scan.open()?;
+            object(None, &mut scan, fields, (leaves, values))?;
+            scan.end()?;
+            templates.learn(place, line, leaves, values);
+        }
         Ok(fields)
     }
+}
 
-    /// The rest of an object that was entered: the line itself, or one of ours in it.
-    fn object(&mut self, within: Field, scan: &mut Scan<'_>, fields: &mut Fields) -> Result<(), NotJson> {
-        let mut first = true;
-        while let Some(key) = scan.key(first)? {
-            first = false;
-            // A key that is written with an escape is none of ours.
-            let field = Field::called(key.plain().unwrap_or_default(), within);
-            let (begin, value) = (scan.next()?, scan.value()?);
-            match (field, value) {
-                (Field::Failure | Field::Phases, Value::Object) => {
-                    self.leaves.enter(field);
-                    if field == Field::Failure {
-                        (fields.failure_phase, fields.failure_kind) = (None, None);
-                    }
-                    self.object(field, scan, fields)?;
-                    continue;
+/// The rest of an object that was entered: the line itself, or one in it.
+fn object(
+    within: Option<Field>,
+    scan: &mut Scan<'_>,
+    fields: &mut Fields,
+    (leaves, values): (&mut Leaves, &mut Values),
+) -> Result<(), NotJson> {
+    let mut first = true;
+    while let Some(key) = scan.key(first)? {
+        first = false;
+        // A key that is written with an escape is none of ours.
+        let field = Field::called(key.plain().unwrap_or_default(), within);
+        let (begin, value) = (scan.next()?, scan.value()?);
+        match (field, value) {
+            (Field::Failure | Field::Phases, Value::Object) => {
+                leaves.enter(field);
+                if field == Field::Failure {
+                    (fields.failure_phase, fields.failure_kind) = (None, None);
                 }
-                (_, Value::Object) => scan.leave()?,
-                _ => self.values.take(fields, field, value)?,
+                object(Some(field), scan, fields, (leaves, values))?;
+                continue;
             }
-            self.leaves.add(field, begin, scan.at(), value);
+            // Of what is none of ours most stays the same from line to line, but not all.
+            (Field::Other, Value::Object) if within.is_none() => {
+                object(Some(field), scan, fields, (leaves, values))?;
+                continue;
+            }
+            (_, Value::Object) => scan.leave()?,
+            _ => values.take(fields, field, value)?,
         }
-        Ok(())
+        leaves.add(field, begin, scan.at(), value);
     }
+    Ok(())
 }
 
 #[cfg(test)]

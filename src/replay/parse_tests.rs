@@ -228,7 +228,7 @@ fn what_changes_from_line_to_line_is_read_and_the_rest_is_not() {
     };
     let mut parser = Parser::default();
     let mut by_template = |line: &str| {
-        let known = parser.templates.read(line, &mut parser.values).is_ok();
+        let known = parser.templates.read(line, &mut parser.values, &mut parser.fields).is_ok();
         assert_eq!(read(&mut parser, line), read(&mut Parser::default(), line));
         known
     };
@@ -240,6 +240,20 @@ fn what_changes_from_line_to_line_is_read_and_the_rest_is_not() {
     assert_eq!([9, 10, 11].map(|at| by_template(&failing(at))), [false, false, true]);
     assert!(by_template(&line(12, "200")) && by_template(&failing(13)));
     assert!(!by_template(&line(14, "200").replace("}}", "}")));
+}
+
+#[test]
+fn what_lies_in_an_object_that_is_none_of_ours_is_none_of_ours() {
+    let line = |at: u32| {
+        let tcp =
+            format!(r#"{{"rtt":0.0{at},"probe":"x","outcome":"down","phases":{{"resolve":{at}}},"failure":null}}"#);
+        LEAST.replace("\"region\"", &format!("\"tcp\":{tcp},\"tls\":{{}},\"region\""))
+    };
+    let mut parser = Parser::default();
+    for at in 1..6 {
+        assert_eq!(read(&mut parser, &line(at)), read(&mut Parser::default(), LEAST), "{at}");
+    }
+    assert!(parser.templates.read(&line(7), &mut parser.values, &mut parser.fields).is_ok());
 }
 
 /// Durations pass through whole nanoseconds on the way through `Observation`.

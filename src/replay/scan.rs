@@ -125,6 +125,21 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Passes over the next value.
+    pub(super) fn pass(&mut self) -> Result<(), NotJson> {
+        match self.peek().ok_or(NotJson)? {
+            b'"' => self.pass_text().map(|_| ()),
+            b'-' | b'0'..=b'9' => {
+                self.pass_word();
+                Ok(())
+            }
+            _ => match self.value()? {
+                Value::Object => self.leave(),
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Skips what is left of an object that was entered.
     pub(super) fn leave(&mut self) -> Result<(), NotJson> {
         // One bit for each bracket that is open: set for an object.
@@ -140,9 +155,7 @@ impl<'a> Scan<'a> {
     fn skip(&mut self, mut objects: u64, mut depth: u32) -> Result<(), NotJson> {
         while depth > 0 {
             match self.peek().ok_or(NotJson)? {
-                b'"' => {
-                    self.text()?;
-                }
+                b'"' => _ = self.pass_text()?,
                 open @ (b'{' | b'[') => {
                     if depth == DEEPEST {
                         return Err(NotJson);
@@ -160,7 +173,7 @@ impl<'a> Scan<'a> {
                     self.at += 1;
                 }
                 b',' | b':' => self.at += 1,
-                _ if self.word().is_empty() => return Err(NotJson),
+                _ if self.pass_word() == 0 => return Err(NotJson),
                 _ => {}
             }
         }
@@ -169,15 +182,31 @@ impl<'a> Scan<'a> {
 
     /// A number or a literal.
     fn word(&mut self) -> &'a str {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest.bytes().position(|byte| !IS_OF_A_WORD[usize::from(byte)]).unwrap_or(rest.len());
+        let begin = self.at;
+        let length = self.pass_word();
+        self.text.get(begin..begin + length).unwrap_or_default()
+    }
+
+    /// Its length.
+    #[inline]
+    fn pass_word(&mut self) -> usize {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let length = rest.iter().position(|byte| !IS_OF_A_WORD[usize::from(*byte)]).unwrap_or(rest.len());
         self.at += length;
-        rest.get(..length).unwrap_or_default()
+        length
     }
 
     #[inline]
     fn text(&mut self) -> Result<Raw<'a>, NotJson> {
         let begin = self.at + 1;
+        let escaped = self.pass_text()?;
+        let text = self.text.get(begin..self.at - 1).ok_or(NotJson)?;
+        Ok(Raw { text, begin, escaped })
+    }
+
+    /// Whether there is a backslash in it.
+    #[inline]
+    fn pass_text(&mut self) -> Result<bool, NotJson> {
         let Some((b'"', inner)) = self.text.as_bytes().get(self.at..).and_then(<[u8]>::split_first) else {
             return Err(NotJson);
         };
@@ -193,9 +222,9 @@ impl<'a> Scan<'a> {
                 _ => return Err(NotJson),
             }
         }
-        self.at = begin + length + 1;
-        let text = self.text.get(begin..begin + length).ok_or(NotJson)?;
-        Ok(Raw { text, begin, escaped })
+        // Both quotes too.
+        self.at += length + 2;
+        Ok(escaped)
     }
 }
 

@@ -30,7 +30,7 @@ struct Leaf {
     changes: bool,
 }
 
-/// The values of a line, in the order in which they are written: those of the line itself, of `phases` and of `failure`.
+/// The values of a line, in the order in which they are written: those of the line itself, and of objects in it.
 #[derive(Debug, Default)]
 pub(super) struct Leaves {
     all: Vec<Leaf>,
@@ -114,9 +114,10 @@ impl Template {
         Self { line: line.into(), leaves, pieces: pieces.into(), fixed }
     }
 
-    /// A line that is written so.
-    fn read(&self, line: &str, values: &mut Values) -> Option<Fields> {
-        let (mut scan, mut fields) = (Scan::new(line), self.fixed.clone());
+    /// A line that is written so; whether it is.
+    fn read(&self, line: &str, values: &mut Values, fields: &mut Fields) -> Option<()> {
+        let mut scan = Scan::new(line);
+        fields.clone_from(&self.fixed);
         for piece in &self.pieces {
             let begin = scan.at();
             if !scan.takes(self.line.get(piece.begin..piece.end)?) {
@@ -126,15 +127,18 @@ impl Template {
                 fields.put(*field, Text::plain(begin + from, begin + to));
             }
             let Some(field) = piece.then else { break };
+            if field == Field::Other {
+                scan.pass().ok()?;
+                continue;
+            }
             match (field, scan.value().ok()?) {
                 // There are values of ours in it.
                 (Field::Failure | Field::Phases, Value::Object) => return None,
                 (_, Value::Object) => scan.leave().ok()?,
-                (_, value) => values.take(&mut fields, field, value).ok()?,
+                (_, value) => values.take(fields, field, value).ok()?,
             }
         }
-        scan.end().ok()?;
-        Some(fields)
+        scan.end().ok()
     }
 
     /// The same with what changes in another line as well; nothing where that is written in another way.
@@ -182,19 +186,20 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// A line that is written like one from before; where lines that are written like it belong otherwise.
-    pub(super) fn read(&mut self, line: &str, values: &mut Values) -> Result<Fields, usize> {
+    /// A line that is written like one from before; where lines that are written like it belong otherwise, and then the
+    /// fields say nothing.
+    pub(super) fn read(&mut self, line: &str, values: &mut Values, fields: &mut Fields) -> Result<(), usize> {
         let guess = self.places.get(self.last).map_or(0, |last| last.next);
-        if let Some(fields) = self.read_at(guess, line, values) {
+        if self.read_at(guess, line, values, fields).is_some() {
             self.last = guess;
-            return Ok(fields);
+            return Ok(());
         }
         let place = self.place(line);
         if let Some(last) = self.places.get_mut(self.last) {
             last.next = place;
         }
         self.last = place;
-        self.read_at(place, line, values).ok_or(place)
+        self.read_at(place, line, values, fields).ok_or(place)
     }
 
     /// Where lines of this probe from this region are likely to have their templates: a guess, made without reading.
@@ -209,14 +214,16 @@ impl Templates {
         (mixed ^ mixed >> 13) as usize % ROOM.0
     }
 
-    fn read_at(&mut self, place: usize, line: &str, values: &mut Values) -> Option<Fields> {
+    fn read_at(&mut self, place: usize, line: &str, values: &mut Values, fields: &mut Fields) -> Option<()> {
         let place = self.places.get_mut(place)?;
         place.worth = (place.worth + 1).min(MOST);
         let before = values.unescaped.len();
         for way in 0..place.ways.len() {
-            if let Some(fields) = place.ways[way].read(line, values) {
-                place.ways[..=way].rotate_right(1);
-                return Some(fields);
+            if place.ways[way].read(line, values, fields).is_some() {
+                if way > 0 {
+                    place.ways[..=way].rotate_right(1);
+                }
+                return Some(());
             }
             values.unescaped.truncate(before);
         }

@@ -4,14 +4,16 @@
 use std::{
     collections::BTreeMap,
     io,
+    num::NonZero,
     sync::mpsc::{channel, sync_channel},
     thread,
 };
 
 use super::{
     ahead::{self, Batch},
+    lines::{Line, Lines},
     order::{Held, Order, Turn},
-    parse::{Parsed, Parser},
+    parse::{NoObservation, Parsed, Parser},
 };
 use crate::{
     attribution::Absorbed,
@@ -46,6 +48,15 @@ pub enum Odd {
     Stale,
     /// There was no room for another vantage point.
     Full,
+}
+
+impl From<NoObservation> for Odd {
+    fn from(why: NoObservation) -> Self {
+        match why {
+            NoObservation::NotJson => Self::NotJson,
+            NoObservation::Lacking(field) => Self::Lacking(field),
+        }
+    }
 }
 
 impl Odd {
@@ -112,38 +123,36 @@ pub trait Taker {
     fn watch(&mut self, _tally: &Tally) {}
 }
 
-/// Reads a trace to its end, in a thread of its own; what it says is taken in this one.
+/// Reads a trace to its end. Where there is another core, lines are read there; what they say is taken in this thread.
 ///
 /// # Errors
 /// When the source cannot be read.
 pub fn read(source: impl io::Read + Send, taker: &mut impl Taker) -> io::Result<Tally> {
-    let mut way = Way { order: Order::default(), waiting: Parser::default(), tally: Tally::default(), taker };
-    let (filled, batches) = sync_channel(AHEAD);
-    let (emptied, empties) = channel();
-    thread::scope(|scope| {
-        thread::Builder::new().spawn_scoped(scope, move || ahead::read(source, &filled, &empties))?;
-        let mut watched = 0;
-        for batch in batches {
-            let batch: Batch = batch?;
-            for (number, line) in batch.lines() {
-                match line {
-                    Ok((line, parsed)) => way.line(line, &parsed, number),
-                    Err(odd) => way.tally.note(odd, number),
-                }
-            }
-            way.tally.bytes = batch.read;
-            if batch.number >= watched + WATCHED_EVERY {
-                watched = batch.number;
-                way.taker.watch(&way.tally);
-            }
-            // At the end nobody fills it again.
-            let _ = emptied.send(batch);
-        }
-        Ok::<(), io::Error>(())
-    })?;
+    read_on(thread::available_parallelism().map_or(1, NonZero::get), source, taker)
+}
+
+fn read_on(cores: usize, source: impl io::Read + Send, taker: &mut impl Taker) -> io::Result<Tally> {
+    let (order, waiting) = (Order::default(), Parser::default());
+    let mut way = Way { order, waiting, tally: Tally::default(), taker, watched: 0 };
+    if cores > 1 {
+        way.read_ahead(source)?
+    } else {
+        way.read_here(source)?
+    }
     way.end();
     way.taker.watch(&way.tally);
     Ok(way.tally)
+}
+
+/// What is written in the line of this number, or what is odd about it; nothing of a blank one.
+pub(super) fn text(line: Line<'_>, number: u64) -> Option<Result<&str, Odd>> {
+    let line = match line {
+        Line::TooLong => return Some(Err(Odd::TooLong)),
+        Line::Whole(line) if number == 1 => line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line),
+        Line::Whole(line) => line,
+    };
+    let text = simdutf8::basic::from_utf8(line).map_err(|_| Odd::NotJson);
+    (!line.trim_ascii().is_empty()).then_some(text)
 }
 
 /// What lies between a line and whoever takes it.
@@ -153,9 +162,57 @@ struct Way<'a, T> {
     waiting: Parser,
     tally: Tally,
     taker: &'a mut T,
+    /// The number of the line at which `taker` last looked.
+    watched: u64,
 }
 
 impl<T: Taker> Way<'_, T> {
+    /// Each line is taken as soon as it is read.
+    fn read_here(&mut self, source: impl io::Read) -> io::Result<()> {
+        let (mut lines, mut parser, mut number) = (Lines::new(source), Parser::default(), 0);
+        while let Some(line) = lines.next()? {
+            number += 1;
+            match text(line, number).map(|line| line.and_then(|line| Ok((line, parser.parse_text(line)?)))) {
+                Some(Ok((line, parsed))) => self.line(line, &parsed, number),
+                Some(Err(odd)) => self.tally.note(odd, number),
+                None => {}
+            }
+            self.passed(number, lines.read());
+        }
+        Ok(())
+    }
+
+    /// Lines are read in a thread of their own while those before them are taken.
+    fn read_ahead(&mut self, source: impl io::Read + Send) -> io::Result<()> {
+        let (filled, batches) = sync_channel(AHEAD);
+        let (emptied, empties) = channel();
+        thread::scope(|scope| {
+            thread::Builder::new().spawn_scoped(scope, move || ahead::read(source, &filled, &empties))?;
+            for batch in batches {
+                let batch: Batch = batch?;
+                for (number, line) in batch.lines() {
+                    match line {
+                        Ok((line, parsed)) => self.line(line, &parsed, number),
+                        Err(odd) => self.tally.note(odd, number),
+                    }
+                }
+                self.passed(batch.number, batch.read);
+                // At the end nobody fills it again.
+                let _ = emptied.send(batch);
+            }
+            Ok(())
+        })
+    }
+
+    /// All lines to the one of this number have been taken, and so many bytes read.
+    fn passed(&mut self, number: u64, read: u64) {
+        self.tally.bytes = read;
+        if number >= self.watched + WATCHED_EVERY {
+            self.watched = number;
+            self.taker.watch(&self.tally);
+        }
+    }
+
     fn line(&mut self, line: &str, parsed: &Parsed<'_>, number: u64) {
         match self.order.turn(parsed.sighting.scheduled_at, parsed.received_at) {
             Turn::Now(known_at) => {

@@ -28,9 +28,15 @@ fn line(probe: &str, due: i64, received: Option<i64>) -> String {
 }
 
 fn play(lines: &[String]) -> (Vec<(String, i64)>, Tally) {
-    let mut taken = Taken::default();
-    let tally = read(lines.join("\n").as_bytes(), &mut taken).unwrap();
-    (taken.0, tally)
+    let text = lines.join("\n");
+    let on = |cores| {
+        let mut taken = Taken::default();
+        let tally = read_on(cores, text.as_bytes(), &mut taken).unwrap();
+        (taken.0, tally)
+    };
+    let (here, ahead) = (on(1), on(2));
+    assert_eq!(here, ahead);
+    here
 }
 
 fn seconds(taken: &[(String, i64)]) -> Vec<i64> {
@@ -187,9 +193,11 @@ fn live(count: usize) -> (Live, Telling) {
 
 #[test]
 fn what_comes_slowly_is_taken_as_it_comes() {
-    let (source, mut telling) = live(40);
-    assert_eq!(read(source, &mut telling).unwrap().observations, 40);
-    assert_eq!(telling.1, 40);
+    for cores in [1, 2] {
+        let (source, mut telling) = live(40);
+        assert_eq!(read_on(cores, source, &mut telling).unwrap().observations, 40);
+        assert_eq!(telling.1, 40);
+    }
 }
 
 #[test]
@@ -205,6 +213,8 @@ fn a_source_that_breaks_is_an_error_with_its_reason() {
             Ok(line.len())
         }
     }
-    let (_, mut telling) = live(0);
-    assert_eq!(read(Broken(false), &mut telling).unwrap_err().to_string(), "the disk is gone");
+    for cores in [1, 2] {
+        let (_, mut telling) = live(0);
+        assert_eq!(read_on(cores, Broken(false), &mut telling).unwrap_err().to_string(), "the disk is gone");
+    }
 }
