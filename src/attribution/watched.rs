@@ -25,7 +25,8 @@ impl<'a> Watched<'a> {
         (channel, since): (Channel, i64),
         counts: impl Fn(i64) -> bool,
     ) -> Self {
-        let looks = cell.since(since).filter(|sample| channel.counts(sample) && counts(sample.at)).collect();
+        let mut looks = Vec::with_capacity(cell.samples.len());
+        looks.extend(cell.since(since).filter(|sample| channel.counts(sample) && counts(sample.at)));
         Self { cell, number, subject, interval: interval.max(1), looks }
     }
 

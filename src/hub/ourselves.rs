@@ -39,8 +39,8 @@ const LATE_SLOTS: usize = 3;
 pub struct Ourselves {
     regions: BTreeMap<Arc<str>, Heard>,
     store: Option<Standing>,
-    /// Until when nothing could be taken from anybody.
-    deaf: Option<Timestamp>,
+    /// Until when nothing could be taken from anybody, in milliseconds.
+    deaf: Option<i64>,
     /// Clocks that are off, by region and node, and since when that is known.
     clocks: Clocks,
     /// Since when no hub has taken anything of the region that this process judges alone.
@@ -145,7 +145,7 @@ impl Ourselves {
 
     /// Takes note that nothing could be heard until now, of anybody.
     pub fn hears_nothing(&mut self, now: Timestamp) {
-        self.deaf = Some(now);
+        self.deaf = Some(now.timestamp_millis());
     }
 
     /// Takes note of the clocks that are off now.
@@ -163,25 +163,27 @@ impl Ourselves {
         self.no_hub = Some((region.clone(), since));
     }
 
-    fn is_silent(&self, heard: &Heard, now: Timestamp) -> bool {
-        let deaf = self.deaf.map_or(i64::MIN, |deaf| deaf.timestamp_millis());
-        now.timestamp_millis().saturating_sub(heard.last.max(deaf)) > heard.missed_after
+    /// At an instant in milliseconds.
+    fn is_silent(&self, heard: &Heard, at: i64) -> bool {
+        at.saturating_sub(heard.last.max(self.deaf.unwrap_or(i64::MIN))) > heard.missed_after
     }
 
     /// Whether nothing is wrong with us, nor about to be.
     #[must_use]
     pub fn is_calm(&self, now: Timestamp) -> bool {
-        let well = |heard: &Heard| heard.late == 0 && !self.is_silent(heard, now);
+        let at = now.timestamp_millis();
+        let well = |heard: &Heard| heard.late == 0 && !self.is_silent(heard, at);
         self.clocks.is_empty() && self.no_hub.is_none() && self.store.is_none() && self.regions.values().all(well)
     }
 
     /// Adds what is wrong with us to what was judged, in the place of what was judged of the same region.
     pub fn judge(&mut self, verdicts: &mut Vec<Verdict>, now: Timestamp) {
-        self.regions.retain(|_, heard| now.timestamp_millis() - heard.last < millis(EXPECTED_FOR));
-        let reporting = self.regions.values().filter(|heard| !self.is_silent(heard, now)).count();
+        let at = now.timestamp_millis();
+        self.regions.retain(|_, heard| at - heard.last < millis(EXPECTED_FOR));
+        let reporting = self.regions.values().filter(|heard| !self.is_silent(heard, at)).count();
         let mut ours = Vec::new();
         for (region, heard) in &self.regions {
-            if self.is_silent(heard, now) && reporting > 0 {
+            if self.is_silent(heard, at) && reporting > 0 {
                 ours.push(missing(region, heard, reporting, now));
             } else if let Some((late, looks, since)) = heard.lateness(now) {
                 ours.push(late_region(region, heard, (late, looks), since, now));
