@@ -15,6 +15,7 @@ mod number;
 mod order;
 mod parse;
 mod peers;
+mod raw;
 mod scan;
 mod template;
 mod trace;

@@ -5,7 +5,8 @@ use super::{
     instant::Instants,
     number::seconds,
     peers::Peers,
-    scan::{NotJson, Raw, Value},
+    raw::Raw,
+    scan::{NotJson, Value},
 };
 use crate::model::{Connection, Kind, Outcome, Phase, Varied};
 
