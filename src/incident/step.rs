@@ -205,7 +205,7 @@ impl Step {
         let (was, news) = turn::turn(incident, verdict, policy, relapsed);
         let flapping = relapsed && incident.flaps == rules::FLAPPING;
         let as_told = turn::is_as_told(incident, verdict);
-        let looks_else = as_told && incident.verdict.regions != verdict.regions;
+        let looks_else = as_told && turn::looks_else(incident, verdict);
         if as_told {
             incident.verdict = verdict.clone();
         }

@@ -353,3 +353,16 @@ fn one_look_that_fails_while_it_recovers_is_no_relapse() {
     let back = [weighs(Cause::Ok, 4, 0.0), weighs(Cause::Them, 6, 2.0)];
     assert_eq!(play(&[opened, back.to_vec()].concat()).1, [Opened, Recovering, Updated]);
 }
+
+#[test]
+fn what_their_page_says_meanwhile_is_a_look_and_no_news() {
+    use Transition::{None, Opened, Suspected};
+    let says = |round, words: &str| Verdict { page_says: Some(words.to_owned()), ..verdict(Cause::Them, round) };
+    let mut verdicts: Vec<Verdict> = (1..=4).map(|round| says(round, "nothing yet")).collect();
+    verdicts.extend((5..=6).map(|round| says(round, "'Elevated errors'")));
+    let (incidents, changes) = changes(&verdicts);
+    let seen: Vec<(Transition, News)> = changes.iter().map(|change| (change.transition, change.news)).collect();
+    assert_eq!(seen, [(Suspected, News::Look), (Opened, News::Look), (None, News::Look)]);
+    assert_eq!(changes[2].incident.verdict.page_says.as_deref(), Some("'Elevated errors'"));
+    assert_eq!(incidents.open().next().unwrap().history.len(), 2);
+}

@@ -43,6 +43,13 @@ pub(super) fn is_as_told(incident: &Incident, verdict: &Verdict) -> bool {
     (verdict.cause, verdict.severity()) == (incident.cause, incident.severity) && !is_elsewhere(incident, verdict)
 }
 
+/// Whether what people read of it would not be true any more: it fails from other regions, or the party says something else
+/// of it than before.
+pub(super) fn looks_else(incident: &Incident, verdict: &Verdict) -> bool {
+    let told = &incident.verdict;
+    (&told.regions, &told.page_says) != (&verdict.regions, &verdict.page_says)
+}
+
 /// Whether it is the way from quite other regions than people were told: another way.
 fn is_elsewhere(incident: &Incident, verdict: &Verdict) -> bool {
     let told = &incident.verdict.regions;
