@@ -9,13 +9,9 @@ use super::{noise::SEVERITIES, part::Channel, watched::Watched};
 /// began before `since` does not count. The beginning is where the sum of the evidence from there on is largest. A cell's
 /// rounds are as long as it takes from one of its looks to the next.
 pub(super) fn settle(cells: &[&Watched<'_>], since: i64, severity: usize, channel: Channel) -> Option<Span> {
-    // When each look was, and whether it was bad in the last bit: numbers are put in order more quickly than pairs.
-    let mut looks = Vec::with_capacity(cells.iter().map(|cell| cell.since(since).len()).sum());
-    for cell in cells {
-        looks.extend(cell.since(since).iter().map(|look| look.at << 1 | i64::from(channel.is_bad(look))));
-    }
+    let looks = cells.iter().flat_map(|cell| cell.since(since));
+    let mut looks: Vec<(i64, bool)> = looks.map(|look| (look.at, channel.is_bad(look))).collect();
     looks.sort_unstable();
-    let looks: Vec<(i64, bool)> = looks.into_iter().map(|look| (look >> 1, look & 1 == 1)).collect();
     let (for_it, against) = [(2.0, -0.29), (2.5, -0.69), (3.0, -3.0)][severity];
     let (mut sum, mut lowest, mut begin) = (0.0_f32, 0.0_f32, 0);
     for (place, (_, bad)) in looks.iter().enumerate() {
