@@ -92,6 +92,11 @@ impl Region {
         !self.slow.contains(at)
     }
 
+    /// Whether all that it saw counts.
+    pub(super) fn always_saw(&self) -> bool {
+        [&self.blind, &self.doubtful, &self.slow].iter().all(|spells| spells.is_empty())
+    }
+
     /// Whether what was due at an instant counts.
     pub(super) fn saw(&self, at: i64) -> bool {
         self.may_have_seen(at) && !self.doubtful.contains(at)

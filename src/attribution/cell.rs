@@ -44,6 +44,11 @@ impl Sample {
     pub(super) fn is_conclusive(&self) -> bool {
         self.outcome != Outcome::Inconclusive
     }
+
+    /// Whether it answers, however long that takes.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_conclusive() && !self.is_down()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +70,8 @@ pub(super) struct Cell {
     learned_to: i64,
     /// How many of the samples are down.
     downs: usize,
+    /// When the present row of good samples began.
+    good_from: Option<i64>,
 }
 
 impl Cell {
@@ -81,6 +88,7 @@ impl Cell {
             excused: (0, 0),
             learned_to: i64::MIN,
             downs: 0,
+            good_from: None,
         }
     }
 
@@ -107,6 +115,14 @@ impl Cell {
         }
         self.samples.insert(place, sample);
         self.downs += usize::from(sample.is_down());
+        if place + 1 < self.samples.len() {
+            let conclusive = self.samples.iter().rev().filter(|sample| sample.is_conclusive());
+            self.good_from = conclusive.take_while(|sample| sample.is_up()).last().map(|sample| sample.at);
+        } else if sample.is_down() {
+            self.good_from = None;
+        } else if sample.is_conclusive() {
+            self.good_from.get_or_insert(sample.at);
+        }
         Ok(())
     }
 
@@ -157,7 +173,9 @@ impl Cell {
 
     /// The newest sample that says anything.
     pub(super) fn newest(&self) -> Option<&Sample> {
-        self.samples.iter().rev().find(|sample| sample.is_conclusive())
+        // It is the last one most of the time.
+        let last = self.samples.back().filter(|sample| sample.is_conclusive());
+        last.or_else(|| self.samples.iter().rev().find(|sample| sample.is_conclusive()))
     }
 
     /// Samples due since an instant, oldest first.
@@ -168,11 +186,7 @@ impl Cell {
 
     /// When the present row of good samples began, if a bad one is remembered before it.
     pub(super) fn good_since(&self) -> Option<i64> {
-        if !self.has_failed() {
-            return None;
-        }
-        let conclusive = || self.samples.iter().rev().filter(|sample| sample.is_conclusive());
-        conclusive().take_while(|sample| !sample.is_down()).last().map(|sample| sample.at)
+        self.good_from.filter(|_| self.has_failed())
     }
 }
 

@@ -176,7 +176,7 @@ fn no_control_answers(seen: &Seen, region: usize, units: &[Unit], now: i64) -> O
     }
     let subjects: Vec<bool> = seen
         .accountable()
-        .filter_map(|subject| seen.standing(subject, region, now))
+        .filter_map(|subject| seen.standings(subject, now)[region])
         .map(|standing| standing == Standing::Bad)
         .collect();
     let down = subjects.iter().filter(|bad| **bad).count();

@@ -3,17 +3,14 @@
 
 use super::{
     absorb::Seen,
-    cell::Sample,
     index::Index,
     noise::SEVERITIES,
-    part::{Channel, Scope},
+    part::Scope,
+    rows::{Place, Row, Said, VOTERS, Votes, to_f32},
     sort::{Sort, Sound},
-    watched::Watched,
 };
 use crate::model::{Cause, PartyKind, Reason};
 
-/// Rounds that are looked at, at most.
-pub(super) const ROUNDS: i64 = 16;
 /// What one round can say against an explanation, in nats.
 const CLIP: f32 = 3.0;
 /// In how many rounds the way in which it fails speaks for or against an explanation.
@@ -41,6 +38,7 @@ pub(super) enum Label {
 }
 
 impl Label {
+    #[inline]
     pub(super) fn covers(&self, place: &Place) -> bool {
         let within = |scope: &Scope| match *scope {
             Scope::Probe(one) => place.probe == one,
@@ -119,127 +117,6 @@ impl Label {
     }
 }
 
-/// Where a cell is, as far as explanations tell one from another.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) probe: usize,
-    pub(super) subject: usize,
-    pub(super) region: usize,
-    /// How much later than a release to its region this began, in rounds; nothing when it has nothing to do with one.
-    pub(super) changed: Option<i64>,
-}
-
-/// A cell, and what it saw round by round.
-pub(super) struct Row<'a> {
-    pub(super) watched: &'a Watched<'a>,
-    pub(super) place: Place,
-    /// How many looks were bad, and how many there were.
-    pub(super) bad: u32,
-    pub(super) all: u32,
-    counts: Vec<Count>,
-    /// Evidence of a good and of a bad sample for each severity: in full, and as much of it as one may give.
-    in_full: [[f32; SEVERITIES.len()]; 2],
-    clipped: [[f32; SEVERITIES.len()]; 2],
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    bad: u32,
-    all: u32,
-    sorts: [u8; Sort::COUNT],
-}
-
-/// What a cell says in a round, whatever it is that explains it.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spoken {
-    /// Evidence in nats for each severity.
-    said: [f32; SEVERITIES.len()],
-    /// Its failures, and what the way in which they fail says for each sort of explanation.
-    voters: f32,
-    votes: [f32; Sound::ALL.len()],
-}
-
-impl<'a> Row<'a> {
-    /// From an instant on in rounds of so many milliseconds; what is `bad` of it, where a look says anything.
-    pub(super) fn new(
-        (watched, place): (&'a Watched<'a>, Place),
-        channel: Channel,
-        (begin, interval): (i64, i64),
-        bad: impl Fn(&Sample) -> Option<bool>,
-    ) -> Self {
-        let noise = watched.cell.noise(channel);
-        let mut row = Self {
-            watched,
-            place,
-            bad: 0,
-            all: 0,
-            counts: Vec::with_capacity(ROUNDS as usize + 1),
-            in_full: [false, true].map(|bad| noise.likelihood(bad)),
-            clipped: [false, true].map(|bad| noise.evidence(bad)),
-        };
-        for look in watched.since(begin) {
-            let (Some(bad), Ok(round)) = (bad(look), usize::try_from((look.at - begin) / interval)) else { continue };
-            if row.counts.len() <= round {
-                row.counts.resize(round + 1, Count::default());
-            }
-            let count = &mut row.counts[round];
-            count.all += 1;
-            row.all += 1;
-            if bad {
-                count.bad += 1;
-                row.bad += 1;
-                let sort = &mut count.sorts[Sort::of(look) as usize];
-                *sort = sort.saturating_add(1);
-            }
-        }
-        row
-    }
-
-    /// Whether it failed in the last round in which it was looked at.
-    fn fails_now(&self) -> bool {
-        self.counts.iter().rev().find(|count| count.all > 0).is_some_and(|count| count.bad > 0)
-    }
-
-    /// Evidence of a round for a fault of a severity, in nats; no single sample may say too much.
-    pub(super) fn said(&self, round: usize, severity: usize) -> f32 {
-        self.counts.get(round).map_or(0.0, |count| count.weigh(&self.clipped, severity))
-    }
-
-    /// The same in full.
-    pub(super) fn said_in_full(&self, round: usize, severity: usize) -> f32 {
-        self.counts.get(round).map_or(0.0, |count| count.weigh(&self.in_full, severity))
-    }
-
-    /// What it says round by round, in as many rounds as there is room for.
-    fn speak(&self, rounds: &mut [Spoken]) {
-        for (count, spoken) in self.counts.iter().zip(rounds) {
-            for (severity, said) in spoken.said.iter_mut().enumerate() {
-                *said = count.weigh(&self.in_full, severity);
-            }
-            if count.bad == 0 {
-                continue;
-            }
-            for sort in Sort::ALL.into_iter().filter(|sort| count.sorts[*sort as usize] > 0) {
-                let many = f32::from(count.sorts[sort as usize]);
-                spoken.voters += many;
-                for (votes, sound) in spoken.votes.iter_mut().zip(Sound::ALL) {
-                    *votes += many * sort.speaks_for(sound);
-                }
-            }
-        }
-    }
-
-    fn sort(&self, sort: Sort) -> u32 {
-        self.counts.iter().map(|count| u32::from(count.sorts[sort as usize])).sum()
-    }
-}
-
-impl Count {
-    fn weigh(&self, evidence: &[[f32; SEVERITIES.len()]; 2], severity: usize) -> f32 {
-        to_f32(self.bad) * evidence[1][severity] + to_f32(self.all - self.bad) * evidence[0][severity]
-    }
-}
-
 /// What is to be explained.
 pub(super) struct Question<'a> {
     pub(super) seen: &'a Seen,
@@ -261,7 +138,7 @@ pub(super) struct Found {
 /// The explanation that fits best; one that is held stays unless another is clearly better, and `known` is what people
 /// were told.
 pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], known: &[&Label]) -> Option<Found> {
-    let mut labels = labels(question, rows, held);
+    let mut attempts = attempts(question, rows, held);
     // What was told of products one by one is not told once more of all of it, as long as that says nothing new.
     let of_products = known.iter().filter(|label| !label.is_whole());
     let told: Vec<usize> = of_products.flat_map(|label| label.subjects(rows)).collect();
@@ -272,8 +149,8 @@ pub(super) fn best(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label], k
         spares_some || struck.iter().all(|subject| told.contains(subject) || !fails(*subject))
     };
     let again = |label: &Label| !told.is_empty() && label.is_whole() && !known.contains(&label);
-    labels.retain(|(label, _)| !(again(label) && says_nothing_new(label)));
-    let mut scored = score(rows, labels);
+    attempts.retain(|one| !(again(&one.label) && says_nothing_new(&one.label)));
+    let mut scored = score(rows, attempts);
     scored.sort_by(|one, other| other.1.total_cmp(&one.1));
     let first = scored.first()?.1;
     let held = scored.iter().position(|(label, score, _)| held.contains(&label) && *score > first - HOLD);
@@ -327,11 +204,41 @@ impl Question<'_> {
     }
 }
 
-/// Every explanation that is worth trying, with how likely it is beforehand, in nats.
-fn labels(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<(Label, f32)> {
+/// An explanation that is worth trying.
+struct Attempt {
+    label: Label,
+    /// How likely it is beforehand, in nats.
+    prior: f32,
+    /// The rows that it covers, by their numbers.
+    covers: Vec<usize>,
+}
+
+impl Attempt {
+    fn new(label: Label, prior: f32, rows: &[Row<'_>]) -> Self {
+        let covers = (0..rows.len()).filter(|row| label.covers(&rows[*row].place)).collect();
+        Self { label, prior, covers }
+    }
+
+    /// The same where it fails from some regions only.
+    fn on_the_way(&self, scope: Scope, regions: Vec<usize>, prior: f32, rows: &[Row<'_>]) -> Self {
+        let there = |row: &usize| regions.contains(&rows[*row].place.region);
+        let covers = self.covers.iter().copied().filter(there).collect();
+        Self { label: Label::Path(scope, regions), prior, covers }
+    }
+
+    /// Whether most of what it covers fails in a region.
+    fn is_mostly_bad(&self, rows: &[Row<'_>], region: usize) -> bool {
+        let here = self.covers.iter().map(|row| &rows[*row]).filter(|row| row.place.region == region);
+        let (bad, all) = here.fold((0, 0), |(bad, all), row| (bad + row.bad, all + row.all));
+        bad * 2 > all
+    }
+}
+
+/// Every explanation that is worth trying.
+fn attempts(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<Attempt> {
     let index = &question.seen.index;
     let party = Scope::Party(question.party);
-    let mut labels = vec![];
+    let mut attempts = vec![];
     let mut scopes = vec![];
     let whole = question.open.len() == index.parties[question.party].subjects.len();
     if whole && question.open.len() > 1 {
@@ -354,41 +261,37 @@ fn labels(question: &Question<'_>, rows: &[Row<'_>], held: &[&Label]) -> Vec<(La
     });
     let known: Vec<&Vec<usize>> = known.collect();
     for (scope, all, one) in scopes {
-        let them = Label::Them(scope);
+        let them = Attempt::new(Label::Them(scope), all, rows);
         // A failure by chance elsewhere takes nothing from what several regions share, or from what people were told.
-        let mostly = bad.iter().copied().filter(|region| is_mostly_bad(rows, &them, *region)).collect();
+        let mostly = bad.iter().copied().filter(|region| them.is_mostly_bad(rows, *region)).collect();
         // Fewer than half: more than that are no way but the other end.
         let few = |some: &Vec<usize>| some.len() > 1 && some.len() * 2 < regions.len();
         let mut several: Vec<Vec<usize>> =
             [&bad, &mostly].into_iter().chain(known.iter().copied()).filter(|some| few(some)).cloned().collect();
         several.sort_unstable();
         several.dedup();
-        labels.push((them, all));
-        labels.extend(bad.iter().map(|region| (Label::Path(scope, vec![*region]), one)));
-        labels.extend(several.into_iter().map(|regions| (Label::Path(scope, regions), one - 0.7)));
+        let from_one = bad.iter().map(|region| them.on_the_way(scope, vec![*region], one, rows));
+        let from_several = several.into_iter().map(|regions| them.on_the_way(scope, regions, one - 0.7, rows));
+        let ways: Vec<Attempt> = from_one.chain(from_several).collect();
+        attempts.push(them);
+        attempts.extend(ways);
     }
-    labels.extend(refusals(rows));
+    let mut rest = refusals(rows);
     if let Some(rounds) = rows.iter().filter_map(|row| row.place.changed).min() {
         // What begins in the very round in which a release comes hardly does so by chance.
         let prior = if rounds <= 1 { -4.5 } else { -5.5 };
-        labels.push((Label::Release(party), prior));
+        rest.push((Label::Release(party), prior));
         // A configuration breaks what was edited in it, which may be little.
-        labels.extend(question.open.iter().map(|subject| (Label::Release(Scope::Subject(*subject)), prior - 0.5)));
+        rest.extend(question.open.iter().map(|subject| (Label::Release(Scope::Subject(*subject)), prior - 0.5)));
     }
-    labels
+    attempts.extend(rest.into_iter().map(|(label, prior)| Attempt::new(label, prior, rows)));
+    attempts
 }
 
 fn is_bad_there(rows: &[Row<'_>], region: usize) -> bool {
     let here = || rows.iter().filter(|row| row.place.region == region);
     let (bad, all) = here().fold((0, 0), |(bad, all), row| (bad + row.bad, all + row.all));
     bad * 10 > all || here().any(|row| row.bad * 2 > row.all)
-}
-
-/// Whether most of what a fault covers fails in a region.
-fn is_mostly_bad(rows: &[Row<'_>], label: &Label, region: usize) -> bool {
-    let here = rows.iter().filter(|row| row.place.region == region && label.covers(&row.place));
-    let (bad, all) = here.fold((0, 0), |(bad, all), row| (bad + row.bad, all + row.all));
-    bad * 2 > all
 }
 
 /// Our credential and our quota, where what fails is refused for these; less likely where nothing is looked at without
@@ -422,43 +325,48 @@ fn refusals(rows: &[Row<'_>]) -> Vec<(Label, f32)> {
 
 /// Scores every explanation: what each round says for it, next to the best of that round and clipped, for the severity
 /// that fits it best.
-fn score(rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)> {
-    let rounds = rows.iter().map(|row| row.counts.len()).max().unwrap_or_default().max(1);
+fn score(rows: &[Row<'_>], attempts: Vec<Attempt>) -> Vec<(Label, f32, usize)> {
+    let rounds = rows.iter().map(Row::rounds).max().unwrap_or_default().max(1);
     // It fails in the same way for as long as it fails: that says no more after an hour than after the first rounds.
-    let failed = |round: &usize| rows.iter().any(|row| row.counts.get(*round).is_some_and(|count| count.bad > 0));
+    let failed = |round: &usize| rows.iter().any(|row| row.fails_in(*round));
     let heard = (HEARD / to_f32(u32::try_from((0..rounds).filter(failed).count()).unwrap_or(u32::MAX))).min(1.0);
-    // What each row says, and what is said for each label, one round after the other.
-    let mut spoken = vec![Spoken::default(); rows.len() * rounds];
-    for (row, spoken) in rows.iter().zip(spoken.chunks_exact_mut(rounds)) {
-        row.speak(spoken);
+    // What each row says, and what is said for each explanation, one round after the other.
+    let mut spoken = vec![Said::default(); rows.len() * rounds];
+    let mut votes = vec![Votes::default(); rows.len() * rounds];
+    for ((row, spoken), votes) in rows.iter().zip(spoken.chunks_exact_mut(rounds)).zip(votes.chunks_exact_mut(rounds)) {
+        row.speak(spoken, votes);
     }
-    let mut said = vec![[0.0_f32; SEVERITIES.len()]; labels.len() * rounds];
+    let mut said = vec![Said::default(); attempts.len() * rounds];
     let mut best = vec![f32::NEG_INFINITY; rounds];
-    // Votes and voters by round.
-    let mut heard_in = vec![(0.0_f32, 0.0_f32); rounds];
-    for ((label, _), said) in labels.iter().zip(said.chunks_exact_mut(rounds)) {
-        let sound = label.sound() as usize;
-        heard_in.fill((0.0, 0.0));
-        for (_, spoken) in rows.iter().zip(spoken.chunks_exact(rounds)).filter(|(row, _)| label.covers(&row.place)) {
-            for ((spoken, said), (votes, voters)) in spoken.iter().zip(&mut *said).zip(&mut heard_in) {
-                for (said, more) in said.iter_mut().zip(spoken.said) {
+    let mut voted = vec![0.0_f32; rounds];
+    for (attempt, said) in attempts.iter().zip(said.chunks_exact_mut(rounds)) {
+        let sound = attempt.label.sound() as usize;
+        voted.fill(0.0);
+        for row in &attempt.covers {
+            let of_it = row * rounds..(row + 1) * rounds;
+            for (said, more) in said.iter_mut().zip(&spoken[of_it.clone()]) {
+                for (said, more) in said.iter_mut().zip(more) {
                     *said += more;
                 }
-                *votes += spoken.votes[sound];
-                *voters += spoken.voters;
+            }
+            if rows[*row].bad > 0 {
+                for (voted, votes) in voted.iter_mut().zip(&votes[of_it]) {
+                    *voted += votes[sound];
+                }
             }
         }
-        for ((said, best), (votes, voters)) in said.iter_mut().zip(&mut best).zip(&heard_in) {
+        for ((said, best), voted) in said.iter_mut().zip(&mut best).zip(&voted) {
             // However many cells fail alike in a round, that they do so is seen once.
-            let vote = if *voters > 0.0 { (votes / voters).clamp(-2.0, 2.0) * heard } else { 0.0 };
-            for said in said {
+            let voters = said[VOTERS];
+            let vote = if voters > 0.0 { (voted / voters).clamp(-2.0, 2.0) * heard } else { 0.0 };
+            for said in &mut said[..VOTERS] {
                 // A fault that comes and goes rests now and then.
                 *said = said.max(-REST) + vote;
                 *best = best.max(*said);
             }
         }
     }
-    let fits = labels.into_iter().zip(said.chunks_exact(rounds)).map(|((label, prior), said)| {
+    let fits = attempts.into_iter().zip(said.chunks_exact(rounds)).map(|(Attempt { label, prior, .. }, said)| {
         let mut fits = [0.0_f32; SEVERITIES.len()];
         for (said, best) in said.iter().zip(&best) {
             for (fit, said) in fits.iter_mut().zip(said) {
@@ -470,9 +378,4 @@ fn score(rows: &[Row<'_>], labels: Vec<(Label, f32)>) -> Vec<(Label, f32, usize)
         (label, prior + fit, severity)
     });
     fits.collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of samples are small")]
-const fn to_f32(count: u32) -> f32 {
-    count as f32
 }

@@ -5,12 +5,13 @@
 
 use super::{
     explain::{Case, Scene},
-    hypotheses::{self, Found, Label, Place, Row},
+    hypotheses::{self, Found, Label},
     judge::instant,
     lasting::{Span, beyond, settle},
     memory::{Held, Memory},
     noise::SEVERITIES,
     part::{Channel, Strength},
+    rows::{Place, ROUNDS, Row},
     run::{full_worth, height, holds, worth},
     watched::Watched,
 };
@@ -84,7 +85,7 @@ impl<'a> Inquiry<'a> {
     ) -> Self {
         let seen = scene.seen;
         let (interval, wanted) = (seen.parts[part].interval, seen.parts[part].wanted);
-        let since = strength.since.min(scene.now - hypotheses::ROUNDS * interval);
+        let since = strength.since.min(scene.now - ROUNDS * interval);
         let told = memory.has_told();
         let watch = |number: &usize| {
             let cell = &seen.cells[*number];
@@ -97,7 +98,9 @@ impl<'a> Inquiry<'a> {
             let over = memory.over_until(probe.subject, channel);
             let saw = |at: i64| if told { region.may_have_seen(at) } else { region.saw(at) };
             let was_steady = |at: i64| channel != Channel::Slow || region.was_steady(at);
-            let counts = |at: i64| over.is_none_or(|over| at > over) && saw(at) && was_steady(at);
+            // Most of the time nothing is excused.
+            let all = over.is_none() && region.always_saw();
+            let counts = |at: i64| all || over.is_none_or(|over| at > over) && saw(at) && was_steady(at);
             Some(Watched::new((*number, cell), (probe.subject, probe.interval), (channel, since), counts))
         };
         let watched = seen.cells_of[scene.party].iter().filter_map(watch).collect();
@@ -217,7 +220,7 @@ impl<'a> Inquiry<'a> {
     /// Since when what was told goes on, of which these cells are a part: where it shows little among many cells that are
     /// well, what fails beside it by chance does not say when it began.
     fn told_span(&self, cells: &[&Watched<'_>]) -> Option<Span> {
-        let since = self.scene.now - hypotheses::ROUNDS * self.interval;
+        let since = self.scene.now - ROUNDS * self.interval;
         let span_of = |held: &Held| {
             let covers = |watched: &&Watched<'_>| held.label.covers(&self.place(watched, since));
             let covered: Vec<&Watched<'_>> = self.watched.iter().filter(covers).collect();
@@ -281,7 +284,7 @@ impl<'a> Inquiry<'a> {
     /// Rounds' worth of evidence for an explanation and a severity.
     fn worth(&self, rows: &[Row<'_>], label: &Label, severity: usize) -> f32 {
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(&row.place)).collect();
-        let rounds = 0..=hypotheses::ROUNDS as usize;
+        let rounds = 0..=ROUNDS as usize;
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
         let in_full = |round: usize| covered.iter().map(|row| row.said_in_full(round, severity)).sum::<f32>();
         worth(rounds.clone().map(said), severity, self.wanted).min(full_worth(rounds.map(in_full), severity))
@@ -291,7 +294,7 @@ impl<'a> Inquiry<'a> {
     fn height(&self, rows: &[Row<'_>], label: &Label, severity: usize) -> f32 {
         let covered: Vec<&Row<'_>> = rows.iter().filter(|row| label.covers(&row.place)).collect();
         let said = |round: usize| covered.iter().map(|row| row.said(round, severity)).sum::<f32>();
-        height((0..=hypotheses::ROUNDS as usize).map(said), severity, self.wanted)
+        height((0..=ROUNDS as usize).map(said), severity, self.wanted)
     }
 
     /// Rounds that confirmations stand for, where it is the other end that fails: it must have been seen in two all the same.
@@ -328,7 +331,7 @@ impl<'a> Inquiry<'a> {
 
     /// Every cell, with what it saw since, round by round.
     fn rows(&self, since: i64) -> Vec<Row<'_>> {
-        let begin = since.max(self.scene.now - hypotheses::ROUNDS * self.interval);
+        let begin = since.max(self.scene.now - ROUNDS * self.interval);
         let added = self.added(begin);
         let row = |watched| {
             let place = self.place(watched, since);

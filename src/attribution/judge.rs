@@ -1,7 +1,7 @@
 //! The judge: asks the regions whether they can see, each party what explains it best, and then who shares whose fate.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -16,6 +16,7 @@ use super::{
     fate,
     index::Index,
     memory::Memory,
+    names::Quick,
     part::Channel,
     surroundings::Standing,
     vantage::{self, Attention, Sight},
@@ -45,7 +46,7 @@ pub struct Judge {
 struct Said {
     verdicts: Vec<Verdict>,
     at: i64,
-    /// When they were last anything but good.
+    /// When they were last anything but good, and when there was last something of which people were told.
     bad_at: i64,
     sound: Vec<bool>,
     steady: Vec<bool>,
@@ -295,13 +296,11 @@ impl Judge {
         }
         let mut verdict = Verdict::ok(ix.subject.clone(), instant(now));
         let (mut seen, mut blind) = (vec![], vec![]);
-        for (region, sees) in sound.iter().enumerate() {
-            if let Some(standing) = self.seen.standing(subject, region, now) {
-                if *sees {
-                    seen.push(region);
-                } else {
-                    blind.push((region, standing));
-                }
+        for (region, standing) in self.seen.standings(subject, now).into_iter().enumerate() {
+            match standing {
+                Some(_) if sound[region] => seen.push(region),
+                Some(standing) => blind.push((region, standing)),
+                None => {}
             }
         }
         let cells: Vec<&Cell> =
@@ -326,7 +325,7 @@ impl Judge {
             }
             return verdict;
         }
-        good(&mut verdict, cells, ix.interval);
+        good(&mut verdict, &cells, ix.interval);
         verdict
     }
 
@@ -377,35 +376,33 @@ impl Judge {
 
 /// Without the cells that another of the same probe and region has taken over from: a session that is held again is not
 /// opened in the next rounds, and a vantage point that is gone does not look again.
-fn current(cells: Vec<&Cell>, interval: i64) -> Vec<&Cell> {
+fn current<'a>(cells: &[&'a Cell], interval: i64) -> Vec<&'a Cell> {
     let newest = |cell: &Cell| cell.newest().map_or(i64::MIN, |sample| sample.at);
-    let mut latest: BTreeMap<(usize, usize), i64> = BTreeMap::new();
-    for cell in &cells {
+    let mut latest: HashMap<(usize, usize), i64, Quick> = HashMap::default();
+    for cell in cells {
         let at = latest.entry((cell.probe, cell.region)).or_insert(i64::MIN);
         *at = newest(cell).max(*at);
     }
     let taken_over = |cell: &&Cell| {
         latest.get(&(cell.probe, cell.region)).is_some_and(|at| newest(cell) < at.saturating_sub(interval))
     };
-    cells.into_iter().filter(|cell| !taken_over(cell)).collect()
+    cells.iter().copied().filter(|cell| !taken_over(cell)).collect()
 }
 
 /// A good verdict: what had failed must come through a round before the round counts as good.
-pub(super) fn good(verdict: &mut Verdict, cells: Vec<&Cell>, interval: i64) {
+pub(super) fn good(verdict: &mut Verdict, cells: &[&Cell], interval: i64) {
     verdict.confidence = 0.99;
-    let newest = |cells: &[&Cell]| {
-        let newest = cells.iter().filter_map(|cell| cell.newest()).filter(|newest| !newest.is_down());
-        newest.map(|sample| sample.at).max()
-    };
+    let up_at = |cell: &Cell| cell.newest().filter(|newest| !newest.is_down()).map(|newest| newest.at);
+    let newest = |cells: &[&Cell]| cells.iter().filter_map(|cell| up_at(cell)).max();
     // Where nothing is remembered to have failed, the newest says when it was last good.
     let at = if cells.iter().any(|cell| cell.has_failed()) {
         let cells = current(cells, interval);
-        let up = || cells.iter().filter(|cell| cell.newest().is_some_and(|newest| !newest.is_down()));
-        let back: Vec<(i64, i64)> = up().filter_map(|cell| Some((cell.good_since()?, cell.newest()?.at))).collect();
+        let back = cells.iter().filter_map(|cell| cell.good_since().zip(up_at(cell)));
+        let back: Vec<(i64, i64)> = back.collect();
         verdict.onset = back.iter().map(|(since, _)| *since).max().map(instant);
         back.iter().map(|(_, newest)| *newest).min().or_else(|| newest(&cells))
     } else {
-        newest(&cells)
+        newest(cells)
     };
     verdict.round = at.unwrap_or_default().div_euclid(interval.max(1));
 }

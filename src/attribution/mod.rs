@@ -27,6 +27,7 @@ mod noise;
 mod part;
 mod places;
 mod run;
+mod rows;
 mod silence;
 mod sort;
 mod spells;

@@ -18,6 +18,10 @@ impl Spells {
         self.0.push((from, now));
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn contains(&self, at: i64) -> bool {
         self.0.iter().any(|(from, until)| (*from..=*until).contains(&at))
     }

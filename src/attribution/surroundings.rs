@@ -61,21 +61,23 @@ impl Seen {
             .any(|cell| self.fresh(cell, now).is_some_and(|newest| !newest.is_down()))
     }
 
-    /// How a subject stands in a region; nothing without fresh evidence.
-    pub(super) fn standing(&self, subject: usize, region: usize, now: i64) -> Option<Standing> {
-        let here = self.cells_of_subject(subject).filter(|cell| cell.region == region);
-        let (mut all, mut down, mut slow) = (0, 0, 0);
-        for newest in here.filter_map(|cell| self.fresh(cell, now)) {
-            all += 1;
-            down += usize::from(newest.is_down());
-            slow += usize::from(!newest.is_down() && newest.slow);
+    /// How a subject stands in each region; nothing without fresh evidence.
+    pub(super) fn standings(&self, subject: usize, now: i64) -> Vec<Option<Standing>> {
+        let mut counts = vec![(0_u32, 0_u32, 0_u32); self.regions.len()];
+        for cell in self.cells_of_subject(subject) {
+            let Some(newest) = self.fresh(cell, now) else { continue };
+            let (all, down, slow) = &mut counts[cell.region];
+            *all += 1;
+            *down += u32::from(newest.is_down());
+            *slow += u32::from(!newest.is_down() && newest.slow);
         }
-        match (all, down, slow) {
+        let standing = |counts: (u32, u32, u32)| match counts {
             (0, ..) => None,
             (all, down, _) if down > 0 && down * 2 >= all => Some(Standing::Bad),
             (all, down, slow) if slow > 0 && (down + slow) * 2 >= all => Some(Standing::Degraded),
             _ => Some(Standing::Good),
-        }
+        };
+        counts.into_iter().map(standing).collect()
     }
 
     /// Whether a subject could not be looked at last in a region: how it stood before says nothing of now.
@@ -118,7 +120,8 @@ impl Seen {
     /// `our API up`: how another subject stands in the same regions.
     fn word_on(&self, world: &World, other: usize, regions: &[usize], now: i64) -> Option<String> {
         let looked_at = regions.iter().filter(|region| !self.is_blocked(other, **region));
-        let standings: Vec<Standing> = looked_at.filter_map(|region| self.standing(other, *region, now)).collect();
+        let standings = self.standings(other, now);
+        let standings: Vec<Standing> = looked_at.filter_map(|region| standings[*region]).collect();
         let count = |wanted| standings.iter().filter(|standing| **standing == wanted).count();
         let word = match (count(Standing::Bad), count(Standing::Degraded), standings.len()) {
             (.., 0) => return None,

@@ -235,5 +235,5 @@ fn sees_again(seen: &Seen, region: usize, verdict: &mut Verdict, interval: i64) 
     let control = |cell: &&Cell| seen.index.kind_of(cell.probe) == PartyKind::Control;
     let controls: Vec<&Cell> = seen.cells_in(region).filter(control).collect();
     let witnesses = if controls.is_empty() { seen.cells_in(region).collect() } else { controls };
-    good(verdict, witnesses, interval);
+    good(verdict, &witnesses, interval);
 }
