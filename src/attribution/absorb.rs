@@ -46,6 +46,16 @@ pub enum Absorbed {
     Full,
 }
 
+/// What is new of a party.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum News {
+    None,
+    /// It answers.
+    Good,
+    /// It does not, or nobody knows.
+    Bad,
+}
+
 /// A region as far as it was heard of.
 #[derive(Debug, Clone)]
 pub(super) struct Region {
@@ -145,8 +155,10 @@ pub(super) struct Seen {
     pub(super) cells_of: Vec<Vec<usize>>,
     pub(super) cells_of_subject: Vec<Vec<usize>>,
     pub(super) parts_of: Vec<Vec<usize>>,
-    /// Parties of which something new was seen.
-    pub(super) touched: Vec<bool>,
+    /// What is new of each party since it was last looked at.
+    pub(super) news: Vec<News>,
+    /// By cell, whether it was fresh at the last judgement.
+    pub(super) fresh_then: Vec<bool>,
     /// The shortest interval of all, in milliseconds.
     pub(super) shortest: i64,
     /// What fails by itself, seen from one region: a party, or a control.
@@ -180,7 +192,7 @@ impl Seen {
             cells_of: vec![vec![]; parties],
             cells_of_subject: vec![vec![]; index.subjects.len()],
             parts_of: vec![vec![]; parties],
-            touched: vec![true; parties],
+            news: vec![News::Bad; parties],
             cadences: vec![Cadence::default(); index.probes.len()],
             index,
             ..Self::default()
@@ -242,10 +254,17 @@ impl Seen {
             self.keep_pace(probe, at - before.at);
         }
         self.note_region(region, node, &sample, now);
-        self.touched[self.index.probes[probe].party] = true;
+        // What is only slow wakes nobody.
+        self.is_new(probe, if sample.is_up() { News::Good } else { News::Bad });
         self.give(cell, &sample);
         self.learn(cell, &sample);
         Absorbed::Taken
+    }
+
+    /// Takes note that something was seen of a probe's party.
+    pub(super) fn is_new(&mut self, probe: usize, news: News) {
+        let known = &mut self.news[self.index.probes[probe].party];
+        *known = news.max(*known);
     }
 
     /// Counts rounds in what is seen to be one.

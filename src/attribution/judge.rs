@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Absorbed, World,
-    absorb::{REACH, Seen},
+    absorb::{News, REACH, Seen},
     bonds::Fates,
     cell::Cell,
     confirmed::Confirmations,
@@ -28,8 +28,8 @@ use crate::model::{Cause, PartyKind, Sighting, Subject, Timestamp, Verdict};
 #[derive(Debug, Clone)]
 pub struct Judge {
     world: World,
-    seen: Seen,
-    memories: Vec<Memory>,
+    pub(super) seen: Seen,
+    pub(super) memories: Vec<Memory>,
     confirmations: Confirmations,
     attention: Attention,
     fates: Fates,
@@ -48,6 +48,7 @@ struct Said {
     at: i64,
     /// When they were last anything but good, and when there was last something of which people were told.
     bad_at: i64,
+    told_at: i64,
     sound: Vec<bool>,
     steady: Vec<bool>,
 }
@@ -138,7 +139,7 @@ impl Judge {
         if absorbed == Absorbed::Confirmation
             && let Some(probe) = self.seen.index.probe(seen.probe)
         {
-            self.seen.touched[self.seen.index.probes[probe].party] = true;
+            self.seen.is_new(probe, News::Bad);
         }
         absorbed
     }
@@ -146,16 +147,8 @@ impl Judge {
     /// One verdict for every subject that is not a control, and one for every vantage point; in a stable order.
     pub fn judge(&mut self, now: Timestamp) -> Vec<Verdict> {
         let at = now.timestamp_millis();
-        let is_told = |(party, memory): (usize, &Memory)| {
-            memory.has_told() || self.seen.index.parties[party].kind == PartyKind::Control
-        };
-        let told: Vec<bool> = self.memories.iter().enumerate().map(is_told).collect();
-        self.seen.sound_alarms(&told, at);
-        self.attention.pay(at);
-        if at - self.tidied > TIDY {
-            self.seen.forget_what_is_gone();
-            self.tidied = at;
-        }
+        self.listen(at);
+        self.seen.note_what_is_fresh(at);
         let sights = vantage::sights(&mut self.seen, self.attention, at);
         let sound: Vec<bool> = sights.iter().map(|sight| sight.sound).collect();
         let steady: Vec<bool> = sights.iter().map(|sight| sight.steady).collect();
@@ -164,20 +157,28 @@ impl Judge {
         let mut verdicts = BTreeMap::new();
         for party in 0..self.seen.index.parties.len() {
             if self.seen.index.parties[party].kind == PartyKind::Control {
+                self.seen.news[party] = News::None;
                 continue;
             }
             let sound = if self.memories[party].has_told() { &perhaps } else { &sound };
             let said = &self.said[party];
-            let news = self.seen.touched[party] && !(at - said.bad_at > LATELY && self.is_quiet(party, at));
+            let news = match self.seen.news[party] {
+                // What was told goes on or is over, or much speaks for it: every look counts.
+                News::Good => at - said.told_at <= LATELY || said.verdicts.iter().any(|one| self.is_near(one)),
+                News::Bad => at - said.bad_at <= LATELY || !self.is_quiet(party, at),
+                News::None => false,
+            };
             let repeats = !news
                 && (&said.sound, &said.steady) == (sound, &steady)
                 && (0..REPEAT.min(self.seen.shortest)).contains(&(at - said.at));
             if !repeats {
                 let verdicts = self.of_party(party, (sound, &steady), &sights, at);
-                self.seen.touched[party] = false;
-                let bad = verdicts.iter().any(|verdict| verdict.is_bad() || !verdict.has_evidence());
-                let bad_at = if bad { at } else { self.said[party].bad_at };
-                self.said[party] = Said { verdicts, at, bad_at, sound: sound.clone(), steady: steady.clone() };
+                self.seen.news[party] = News::None;
+                let Said { bad_at, told_at, .. } = self.said[party];
+                let bad_at = if verdicts.iter().any(Verdict::is_bad) { at } else { bad_at };
+                let told_at = if self.memories[party].has_told() { at } else { told_at };
+                let (sound, steady) = (sound.clone(), steady.clone());
+                self.said[party] = Said { verdicts, at, bad_at, told_at, sound, steady };
             }
             for verdict in &self.said[party].verdicts {
                 verdicts.insert(verdict.subject.clone(), Verdict { at: now, ..verdict.clone() });
@@ -190,6 +191,20 @@ impl Judge {
         vantages.extend(verdicts.into_values());
         self.confirmations.add_to(&mut vantages, now);
         vantages
+    }
+
+    /// What a judgement begins with: takes note of alarms, and that somebody is there to hear; forgets what is gone.
+    pub(super) fn listen(&mut self, at: i64) {
+        let is_told = |(party, memory): (usize, &Memory)| {
+            memory.has_told() || self.seen.index.parties[party].kind == PartyKind::Control
+        };
+        let told: Vec<bool> = self.memories.iter().enumerate().map(is_told).collect();
+        self.seen.sound_alarms(&told, at);
+        self.attention.pay(at);
+        if at - self.tidied > TIDY {
+            self.seen.forget_what_is_gone();
+            self.tidied = at;
+        }
     }
 
     /// Comes to what it came to at an instant before, while what was stored is taken again. Nobody has listened then: that
@@ -205,24 +220,6 @@ impl Judge {
     /// Takes note that nothing could be heard until now: nobody was silent.
     pub fn hears_nothing(&mut self, now: Timestamp) {
         self.attention.miss(now.timestamp_millis());
-    }
-
-    /// Whether nothing is suspicious: no part of the world has any evidence against it that is worth a look, and every
-    /// region is heard of. While nobody is remembered as bad there is nothing to judge then.
-    #[must_use]
-    pub fn is_calm(&self, now: Timestamp) -> bool {
-        let at = now.timestamp_millis();
-        let quiet = |region: &super::absorb::Region| {
-            at - region.newest <= self.seen.parts[region.everything].interval.saturating_mul(2)
-        };
-        self.seen.regions.iter().all(quiet)
-            && self.memories.iter().all(Memory::is_calm)
-            && !self.seen.is_suspicious(None, at)
-    }
-
-    /// Whether nothing speaks against a party, or did when it was last looked at.
-    fn is_quiet(&self, party: usize, at: i64) -> bool {
-        self.memories[party].is_calm() && !self.seen.is_suspicious(Some(party), at)
     }
 
     fn of_party(

@@ -11,6 +11,7 @@
 mod absorb;
 mod bonds;
 mod cadence;
+mod calm;
 mod cell;
 mod confirmed;
 mod explain;
@@ -26,8 +27,8 @@ mod names;
 mod noise;
 mod part;
 mod places;
-mod run;
 mod rows;
+mod run;
 mod silence;
 mod sort;
 mod spells;

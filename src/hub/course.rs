@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{ClockOff, Noticing, Ourselves, said::Said, world};
+use super::{ClockOff, Noticing, Ourselves, rest::Rest, said::Said, world};
 use crate::{
     attribution::{Absorbed, Judge, World},
     config::Plan,
@@ -15,20 +15,22 @@ use crate::{
 /// Everything that lasts from one judgement to the next.
 pub struct Course {
     plan: Arc<Plan>,
-    judge: Judge,
+    pub(super) judge: Judge,
     ourselves: Ourselves,
     /// What people do not want to hear of for a while.
     silences: Arc<Vec<Silence>>,
     /// Who hears of it where the plan says nothing of that.
     somebody: Vec<Hears>,
-    policy: Policy,
-    incidents: Incidents,
+    pub(super) policy: Policy,
+    pub(super) incidents: Incidents,
     said: Said,
     noticing: Noticing,
     /// Nothing is opened at the moment.
     holds: bool,
     /// What people have been told of by somebody who cannot be asked now, and who will say how it ends.
     told_elsewhere: BTreeSet<Subject>,
+    /// Until when nobody need judge, where somebody only looks.
+    pub(super) rest: Rest,
 }
 
 /// Where one region judges by itself, because no hub takes anything of it.
@@ -73,6 +75,7 @@ impl Course {
             noticing: Noticing::new(plan),
             holds: false,
             told_elsewhere: BTreeSet::new(),
+            rest: Rest::default(),
         }
     }
 

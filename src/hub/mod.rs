@@ -22,6 +22,7 @@ mod recall;
 mod refuge;
 mod reign;
 mod releases;
+mod rest;
 mod rounds;
 mod said;
 mod seldom;

@@ -36,9 +36,6 @@ use crate::{
 };
 use chrono::TimeDelta;
 
-/// Between two judgements of a world in which all is well.
-const CALM: TimeDelta = TimeDelta::seconds(50);
-
 /// A trace on its way through a plan.
 pub struct Replay {
     course: Course,
@@ -50,8 +47,6 @@ pub struct Replay {
     judged: Option<Timestamp>,
     /// While nothing comes it is not judged again before this.
     rests_until: Timestamp,
-    /// Until when it need not be judged while nothing looks suspicious; all was well when everything was last judged.
-    calm_until: Timestamp,
     /// The last second at which something new was judged.
     heard: Timestamp,
     pulse: TimeDelta,
@@ -82,7 +77,6 @@ impl Replay {
             due: None,
             judged: None,
             rests_until: Timestamp::MIN_UTC,
-            calm_until: Timestamp::MIN_UTC,
             heard: Timestamp::MIN_UTC,
             pulse: TimeDelta::from_std(pulse).unwrap_or(TimeDelta::minutes(1)),
             lines: vec![],
@@ -169,15 +163,7 @@ impl Replay {
     fn judge(&mut self, now: Timestamp) {
         self.judged = Some(now);
         self.rests_until = after(now, self.pulse);
-        // While all is well and nothing looks suspicious a judgement now and then is enough.
-        if now < self.calm_until && self.course.is_calm(now) {
-            return;
-        }
-        let turn = self.course.turn(now);
-        // A party that the trace tells nothing of is no reason to look more closely.
-        let bad = turn.verdicts.iter().any(|verdict| verdict.is_bad() && verdict.has_evidence());
-        let well = !bad && turn.changes.is_empty() && self.course.incidents().current().next().is_none();
-        self.calm_until = if well { after(now, CALM) } else { Timestamp::MIN_UTC };
+        let Some(turn) = self.course.look(now) else { return };
         let mut told: Vec<&Subject> = Vec::new();
         for change in &turn.changes {
             let subject = &change.incident.subject;

@@ -40,7 +40,7 @@ impl Teller for Product {
     }
 
     fn judge(&mut self, now: Timestamp, told: &mut Vec<Told>) {
-        let turn = self.course.turn(now);
+        let Some(turn) = self.course.look(now) else { return };
         let incidents = turn.planned.amended.iter().chain(turn.changes.iter().map(|change| &change.incident));
         let mut known: Vec<&str> = vec![];
         for incident in incidents {
