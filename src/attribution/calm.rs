@@ -55,14 +55,13 @@ impl Judge {
         self.seen.news.contains(&News::Bad)
     }
 
-    /// Whether a verdict may be told as soon as another look makes it surer, or time passes: without any bad news.
+    /// Whether a verdict may be told as soon as another look makes it surer, or time passes, without any bad news: it lacks
+    /// no more than a round. A silence goes on by itself.
     #[must_use]
     pub fn is_near(&self, verdict: &Verdict) -> bool {
         let open_after = self.world().open_after;
-        // What is not sure enough lacks a round; a silence goes on by itself.
-        let lacks = if verdict.degraded || verdict.confidence < 0.5 { 1.0 } else { 0.0 };
-        let enough = |weight| is_enough(weight + lacks, open_after);
-        verdict.is_bad() && (verdict.reason == Some(Reason::Silence) || verdict.weight.is_none_or(enough))
+        let nearly = |weight| is_enough(weight + 1.0, open_after);
+        verdict.is_bad() && (verdict.reason == Some(Reason::Silence) || verdict.weight.is_none_or(nearly))
     }
 
     /// The shortest time from one look to the next of all probes, in milliseconds.

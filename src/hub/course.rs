@@ -16,7 +16,7 @@ use crate::{
 pub struct Course {
     plan: Arc<Plan>,
     pub(super) judge: Judge,
-    ourselves: Ourselves,
+    pub(super) ourselves: Ourselves,
     /// What people do not want to hear of for a while.
     silences: Arc<Vec<Silence>>,
     /// Who hears of it where the plan says nothing of that.
@@ -241,12 +241,6 @@ impl Course {
     #[must_use]
     pub fn silent_controls(&self, now: Timestamp) -> BTreeSet<(Subject, Arc<str>)> {
         self.judge.silent_controls(now)
-    }
-
-    /// Whether there is nothing to judge: nothing is suspicious and no incident is under way.
-    #[must_use]
-    pub fn is_calm(&self, now: Timestamp) -> bool {
-        self.incidents.current().next().is_none() && self.ourselves.is_calm(now) && self.judge.is_calm(now)
     }
 
     /// Judges what is known now, and takes the incidents one step on.

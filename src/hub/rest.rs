@@ -43,6 +43,11 @@ impl Course {
         Some(turn)
     }
 
+    /// Whether there is nothing to judge: nothing is suspicious and no incident is under way.
+    fn is_calm(&self, now: Timestamp) -> bool {
+        self.incidents.current().next().is_none() && self.ourselves.is_calm(now) && self.judge.is_calm(now)
+    }
+
     fn rest_after(&self, turn: &Turn, now: Timestamp) -> Rest {
         // A party that nothing is seen of is no reason to look more closely.
         let mut bad = turn.verdicts.iter().filter(|verdict| verdict.is_bad() && verdict.has_evidence()).peekable();
@@ -64,3 +69,7 @@ impl Course {
 fn after(at: Timestamp, pause: TimeDelta) -> Timestamp {
     at.checked_add_signed(pause).unwrap_or(Timestamp::MAX_UTC)
 }
+
+#[cfg(test)]
+#[path = "rest_tests.rs"]
+mod tests;
