@@ -50,6 +50,8 @@ pub(super) struct Case {
     pub(super) whole: bool,
     pub(super) cause: Cause,
     pub(super) channel: Channel,
+    /// Whether only a part of the looks fails.
+    pub(super) in_part: bool,
     pub(super) reason: Option<Reason>,
     pub(super) confidence: f64,
     pub(super) alternatives: Vec<Cause>,

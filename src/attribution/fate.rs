@@ -202,11 +202,12 @@ impl<'a> Fate<'a> {
                 explained.alternatives.insert(0, Cause::Us);
             }
         }
-        let evidence = match (root.declared, root.verdict.is_bad(), root.verdict.degraded) {
-            (false, ..) => format!("It began together with {name}, which its `depends_on` does not name."),
-            (true, true, false) => format!("It stands on {name}, which is down."),
-            (true, true, true) => format!("It stands on {name}, which is slow."),
-            (true, false, _) => format!("It stands on {name}, which has only just come back."),
+        let evidence = match root.verdict {
+            _ if !root.declared => format!("It began together with {name}, which its `depends_on` does not name."),
+            one if !one.is_bad() => format!("It stands on {name}, which has only just come back."),
+            one if one.degraded => format!("It stands on {name}, which is slow."),
+            one if one.in_part => format!("It stands on {name}, which fails in part."),
+            _ => format!("It stands on {name}, which is down."),
         };
         explained.evidence.insert(0, evidence);
         explained.because_of = Some(root.verdict.subject.clone());

@@ -156,6 +156,7 @@ impl<'a> Inquiry<'a> {
             whole: found.label.is_whole() && self.open.len() > 1,
             cause: found.cause,
             channel: self.channel,
+            in_part: found.severity < FULL && is_in_part(bad, all),
             reason: found.label.reason(),
             confidence: found.confidence,
             alternatives: found.alternatives.clone(),
@@ -424,7 +425,7 @@ impl<'a> Inquiry<'a> {
         if !fine.is_empty() {
             case.evidence.push(format!("Fine from {}.", self.scene.seen.list(&fine)));
         }
-        if all >= 4 && bad * 10 < all * 8 {
+        if is_in_part(bad, all) {
             let verb = if self.channel == Channel::Slow { "are slow" } else { "fail" };
             case.evidence.push(format!("{bad} of {all} looks {verb} since then."));
         }
@@ -432,4 +433,9 @@ impl<'a> Inquiry<'a> {
             case.evidence.extend(self.scene.seen.slowness(&case.subjects, &case.bad_in));
         }
     }
+}
+
+/// Whether so many bad looks of all are only a part, as far as few looks can tell.
+const fn is_in_part(bad: u32, all: u32) -> bool {
+    all >= 4 && bad * 10 < all * 8
 }

@@ -333,6 +333,7 @@ impl Judge {
             cause: case.cause,
             reason: case.reason,
             degraded: case.channel == Channel::Slow,
+            in_part: case.in_part && case.channel == Channel::Failing,
             regions,
             regions_seen: seen.max(1),
             failure: case.failure.clone(),

@@ -43,11 +43,11 @@ pub(super) fn is_as_told(incident: &Incident, verdict: &Verdict) -> bool {
     (verdict.cause, verdict.severity()) == (incident.cause, incident.severity) && !is_elsewhere(incident, verdict)
 }
 
-/// Whether what people read of it would not be true any more: it fails from other regions, or the party says something else
-/// of it than before.
+/// Whether what people read of it would not be true any more: it fails from other regions, wholly where it failed in part, or
+/// the party says something else of it than before.
 pub(super) fn looks_else(incident: &Incident, verdict: &Verdict) -> bool {
     let told = &incident.verdict;
-    (&told.regions, &told.page_says) != (&verdict.regions, &verdict.page_says)
+    (&told.regions, &told.page_says, told.in_part) != (&verdict.regions, &verdict.page_says, verdict.in_part)
 }
 
 /// Whether it is the way from quite other regions than people were told: another way.

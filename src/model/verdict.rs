@@ -87,6 +87,9 @@ pub struct Verdict {
     /// It works, but slowly or poorly: nobody is paged unless configured.
     #[serde(default)]
     pub degraded: bool,
+    /// It fails, but not always: whoever tries again may get through.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_part: bool,
     /// Regions in which the subject fails now; for `path` and `probe` the regions that it is about.
     pub regions: Vec<Arc<str>>,
     /// Regions with fresh evidence about the subject.
@@ -143,6 +146,7 @@ impl Verdict {
             cause: Cause::Ok,
             reason: None,
             degraded: false,
+            in_part: false,
             regions: vec![],
             regions_seen: 0,
             failure: None,

@@ -79,6 +79,7 @@ pub fn closing(world: &World, incident: &Incident) -> Words {
         (None, Some(Kind::RateLimited)) if incident.cause == Cause::Probe => format!("{name} answers us again"),
         (None, Some(Kind::TakenOver)) if incident.cause == Cause::Probe => format!("{name} leaves our sessions alone"),
         (None, _) if incident.severity == Severity::Degraded => format!("{name} is no longer slow"),
+        (None, _) if incident.verdict.in_part => format!("{name} no longer fails"),
         (None, _) => format!("{name} is back"),
     };
     let flaps = flaps_before(incident, incident.closed_at.unwrap_or(back));
@@ -244,7 +245,11 @@ fn answer(world: &World, verdict: &Verdict, onset: Timestamp) -> String {
         Cause::Probe => "It's our probe".to_owned(),
         Cause::Unknown => "Can't tell yet whose fault".to_owned(),
     };
-    let how = if verdict.degraded { "is slow" } else { "is down" };
+    let how = match verdict {
+        one if one.degraded => "is slow",
+        one if one.in_part => "fails in part",
+        _ => "is down",
+    };
     let because = verdict.because_of.as_ref().map(|root| format!(", because of {}", subject_name(world, root)));
     let because = because.unwrap_or_default();
     let (bad, seen) = (verdict.regions.len(), verdict.regions_seen);

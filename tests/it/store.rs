@@ -47,6 +47,7 @@ fn incident(id: &str, state: IncidentState, onset: i64) -> Incident {
         cause: Cause::Them,
         reason: None,
         degraded: false,
+        in_part: true,
         regions: vec!["eu-west".into()],
         regions_seen: 1,
         failure: None,

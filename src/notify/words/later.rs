@@ -36,7 +36,11 @@ pub fn turning(world: &World, incident: &Incident, news: News, before: Option<Ca
 pub fn reminding(world: &World, incident: &Incident, at: Timestamp) -> Words {
     let lasted = (at - incident.began(&incident.verdict)).to_std().unwrap_or_default();
     let now = opening(world, incident);
-    let still = if incident.severity == Severity::Degraded { "Still slow" } else { "Still down" };
+    let still = match incident {
+        one if one.severity == Severity::Degraded => "Still slow",
+        one if one.verdict.in_part => "Still failing in part",
+        _ => "Still down",
+    };
     Words { headline: format!("{still} after {}. {}", span(lasted), now.headline), ..now }
 }
 
