@@ -19,7 +19,7 @@ pub(super) enum Rest {
     /// Nothing: something goes on.
     #[default]
     None,
-    /// Something is suspected that is far from being told: for bad news, or until an instant.
+    /// Something is suspected that is far from being told, and not of ourselves: for bad news, or until an instant.
     Suspicion(Timestamp),
     /// All is well: for something suspicious, or until an instant for another look, and until one for another judgement.
     Well { look: Timestamp, judge: Timestamp },
@@ -30,7 +30,9 @@ impl Course {
     /// taken, and now and then.
     pub fn look(&mut self, now: Timestamp) -> Option<Turn> {
         match self.rest {
-            Rest::Suspicion(until) if now < until && !self.judge.has_bad_news() => return None,
+            Rest::Suspicion(until) if now < until && !self.judge.has_bad_news() && self.ourselves.is_calm(now) => {
+                return None;
+            }
             Rest::Well { look, .. } if now < look && self.is_calm(now) => return None,
             Rest::Well { judge, .. } if now < judge && self.is_calm(now) && self.judge.rests(now) => {
                 self.rest = Rest::Well { look: after(now, CALM), judge };
@@ -56,8 +58,8 @@ impl Course {
             return Rest::Well { look: after(now, CALM), judge: after(now, WELL) };
         }
         let suspected = |incident: &Incident| incident.state == IncidentState::Suspected;
-        if bad.all(|verdict| !self.judge.is_near(verdict)) && current.all(suspected) && !self.judge.doubts_a_region(now)
-        {
+        let far = bad.all(|verdict| !self.judge.is_near(verdict)) && current.all(suspected);
+        if far && self.ourselves.is_calm(now) && !self.judge.doubts_a_region(now) {
             let third = TimeDelta::milliseconds(self.judge.shortest_interval() / 3);
             return Rest::Suspicion(after(now, SUSPECTED.min(third)));
         }
