@@ -21,7 +21,7 @@ pub struct Course {
     silences: Arc<Vec<Silence>>,
     /// Who hears of it where the plan says nothing of that.
     somebody: Vec<Hears>,
-    pub(super) policy: Policy,
+    policy: Policy,
     pub(super) incidents: Incidents,
     said: Said,
     noticing: Noticing,
